@@ -1,0 +1,11 @@
+//! The AWS wire protocols, written once over schemas and values.
+//!
+//! A request becomes a [`Value`](value::Value) by the [`Schema`](schema) of its operation, is checked against the
+//! model's constraints, handed to a service, and the answer travels back the same way. Nothing outside this crate
+//! names JSON, XML, CBOR or an HTTP status. This crate refuses to know any single service: what it knows of ECS or
+//! EC2 it reads from their schemas.
+
+pub mod error;
+pub mod schema;
+pub mod service;
+pub mod value;
