@@ -47,6 +47,8 @@ pub struct ShapeMismatch {
 
 /// Conversion between [`Value`] and the generated types. Generated for every shape in `aws-api`.
 pub trait Shaped: Sized {
+    /// The type's schema.
+    fn shape() -> &'static crate::schema::Shape;
     fn from_value(value: Value) -> Result<Self, ShapeMismatch>;
     fn into_value(self) -> Value;
 }

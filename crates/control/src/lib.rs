@@ -1,1 +1,7 @@
+//! The verbs: one module per AWS service, on records in the store.
 
+pub mod ec2;
+pub mod ecr;
+pub mod ecs;
+pub mod logs;
+pub mod sts;

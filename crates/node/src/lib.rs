@@ -1,1 +1,4 @@
+//! The node: images, networks and tasks of one machine.
 
+pub mod images;
+pub mod network;

@@ -1,1 +1,3 @@
+//! Pure decisions: (what is wanted, what is seen, now) -> what to do. No IO, no async, no clock.
 
+pub mod supervision;

@@ -1,0 +1,1 @@
+//! The ecr API on records.

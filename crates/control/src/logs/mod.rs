@@ -1,0 +1,1 @@
+//! The logs API on records.

@@ -1,0 +1,1 @@
+//! The sts API on records.

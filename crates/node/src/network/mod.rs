@@ -1,0 +1,1 @@
+//! The network of a node: task namespaces, addresses, routes and the firewall.

@@ -1,0 +1,1 @@
+//! What the supervisor of one task does next: pure.
