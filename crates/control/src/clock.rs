@@ -1,0 +1,39 @@
+//! Time as the control plane sees it. Everything that reads or waits for time takes it from here.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neargate_domain::Timestamp;
+
+#[async_trait]
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+
+    /// Waits as long as the control plane should wait for `duration` of AWS's time: `--time-scale 60` turns a minute
+    /// into a second.
+    async fn wait(&self, duration: Duration);
+}
+
+/// The machine's clock. Timestamps are true; only waiting is scaled.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    time_scale: f64,
+}
+
+impl SystemClock {
+    /// `time_scale` 1 is real time; it must be positive, which the command line checks.
+    pub fn new(time_scale: f64) -> Self {
+        Self { time_scale }
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        jiff::Timestamp::now().into()
+    }
+
+    async fn wait(&self, duration: Duration) {
+        tokio::time::sleep(duration.div_f64(self.time_scale)).await;
+    }
+}
