@@ -6,6 +6,9 @@
 //! EC2 it reads from their schemas.
 
 pub mod error;
+pub mod json;
 pub mod schema;
 pub mod service;
+mod structure;
+mod timestamp;
 pub mod value;
