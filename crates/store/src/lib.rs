@@ -1,12 +1,20 @@
 //! Transactional, watchable state with etcd's semantics: revisions, compare-and-swap transactions, range reads, watch
 //! from a revision, leases. What a transaction acknowledged is durable.
 //!
-//! This crate knows bytes, never what they mean.
+//! This crate knows bytes, never what they mean. [`EmbeddedStore`] keeps them in one file; `suite` (a feature) is what
+//! every backend has to pass.
+
+mod embedded;
+mod range;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 use std::ops::Bound;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use embedded::EmbeddedStore;
 
 /// Grows by one with each transaction that changes something. 0: the empty store.
 pub type Revision = i64;
@@ -93,6 +101,15 @@ pub enum Event {
     Put(KeyValue),
     /// `mod_revision` is the revision of the deletion; the value is empty.
     Delete(KeyValue),
+}
+
+impl Event {
+    /// What was put, or what is left of what was deleted.
+    pub fn entry(&self) -> &KeyValue {
+        match self {
+            Self::Put(entry) | Self::Delete(entry) => entry,
+        }
+    }
 }
 
 /// The events of one revision that lie in the watched range, in the order of the transaction.

@@ -1,0 +1,91 @@
+//! The store of a single server: a view in memory for reads, redb on disk for durability.
+//!
+//! Reads never touch the disk and never wait for it. Writes queue up; whoever finds nobody at work leads a group of
+//! them: it evaluates the group against the view, writes it to disk in one redb transaction, then publishes it to the
+//! view and the watches, then answers ([`writer`]). The decision is [`draft`], which knows neither disk nor lock.
+
+mod disk;
+mod draft;
+mod history;
+mod keeper;
+mod view;
+mod watch;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    KeyRange, KeyValue, LeaseId, RangeResult, Revision, Store, StoreError, Txn, TxnOutcome, Watch,
+};
+use draft::{Answer, Command};
+use writer::Writer;
+
+/// A [`Store`] in one file. Dropping it closes the file and ends its watches with [`StoreError::Closed`].
+pub struct EmbeddedStore {
+    writer: Arc<Writer>,
+}
+
+impl EmbeddedStore {
+    /// Opens the database file at `path`, and makes it and its directory where they do not exist. Everything is read
+    /// into memory. Leases start anew with their whole time to live, as in etcd: while the store was closed nobody
+    /// could keep them alive.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            writer: Writer::open(path)?,
+        })
+    }
+
+    async fn submit(&self, command: Command) -> Result<Answer, StoreError> {
+        let answer = Writer::submit(&self.writer, command).await;
+        keeper::ensure(&self.writer);
+        answer
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.writer.close();
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn range(&self, range: KeyRange, limit: usize) -> Result<RangeResult, StoreError> {
+        Ok(self.writer.published.view.read().range(&range, limit))
+    }
+
+    async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        Ok(self.writer.published.view.read().entries.get(key).cloned())
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnOutcome, StoreError> {
+        match self.submit(Command::Txn(txn)).await? {
+            Answer::Txn(outcome) => Ok(outcome),
+            Answer::Lease(_) | Answer::Done => Err(StoreError::Closed),
+        }
+    }
+
+    async fn watch(&self, range: KeyRange, from: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        keeper::ensure(&self.writer);
+        let watch = watch::HistoryWatch::new(&self.writer, range, from)?;
+        Ok(Box::new(watch))
+    }
+
+    async fn lease_grant(&self, ttl_secs: i64) -> Result<LeaseId, StoreError> {
+        match self.submit(Command::Grant { ttl_secs }).await? {
+            Answer::Lease(lease) => Ok(lease),
+            Answer::Txn(_) | Answer::Done => Err(StoreError::Closed),
+        }
+    }
+
+    async fn lease_keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.submit(Command::KeepAlive(lease)).await.map(|_| ())
+    }
+
+    async fn lease_revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.submit(Command::Revoke(lease)).await.map(|_| ())
+    }
+}
