@@ -280,3 +280,73 @@ fn decode(key: Bytes, bytes: &[u8]) -> Option<KeyValue> {
 fn io(error: impl std::fmt::Display) -> StoreError {
     StoreError::Io(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::draft::Command;
+    use crate::{Op, Txn};
+
+    fn draft(view: &View, key: &'static str) -> Draft {
+        let mut draft = Draft::new(view, Instant::now());
+        let put = Op::Put {
+            key: Bytes::from_static(key.as_bytes()),
+            value: Bytes::from_static(b"x"),
+            lease: 0,
+        };
+        let txn = Txn {
+            compares: Vec::new(),
+            ops: vec![put],
+        };
+        draft.add(view, Command::Txn(txn)).expect("valid");
+        draft
+            .add(view, Command::Grant { ttl_secs: 1 })
+            .expect("valid");
+        draft
+    }
+
+    #[test]
+    fn a_refused_write_that_got_through_is_taken_back() {
+        let directory = tempfile::tempdir().expect("the temporary directory is writable");
+        let path = directory.path().join("state.redb");
+        let (mut disk, mut view) = Disk::open(&path).expect("opens");
+        let first = draft(&view, "first");
+        disk.write(&view, &first).expect("the disk works");
+        view.publish(first);
+
+        // As if the commit had reached the disk and its acknowledgement had not reached us.
+        let refused = draft(&view, "refused");
+        disk.write(&view, &refused).expect("the disk works");
+        disk.writes -= 1;
+        disk.database = None;
+        disk.suspect_keys.extend(refused.entries.keys().cloned());
+        disk.suspect_leases.extend(refused.leases.keys());
+
+        let second = draft(&view, "second");
+        disk.write(&view, &second).expect("the disk works");
+        view.publish(second);
+        drop(disk);
+        let (_, loaded) = Disk::open(&path).expect("opens");
+        assert_eq!(loaded.entries, view.entries);
+        assert_eq!(loaded.revision, view.revision);
+        assert!(loaded.leases.keys().eq(view.leases.keys()));
+        assert!(!loaded.entries.contains_key(&b"refused"[..]));
+    }
+
+    #[test]
+    fn an_unknown_format_is_refused() {
+        let directory = tempfile::tempdir().expect("the temporary directory is writable");
+        let path = directory.path().join("state.redb");
+        let (disk, _) = Disk::open(&path).expect("opens");
+        let database = disk.database.as_ref().expect("open");
+        let transaction = database.begin_write().expect("the disk works");
+        transaction
+            .open_table(META)
+            .and_then(|mut table| Ok(table.insert(FORMAT, FORMAT_VERSION + 1).map(drop)?))
+            .expect("the disk works");
+        transaction.commit().expect("the disk works");
+        drop(disk);
+        let error = Disk::open(&path).expect_err("not ours").to_string();
+        assert!(error.contains("format 2"), "{error}");
+    }
+}
