@@ -1,0 +1,419 @@
+//! What each subcommand does, on libcontainer.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::container::{Container, ContainerStatus};
+use libcontainer::error::LibcontainerError;
+use libcontainer::syscall::syscall::SyscallType;
+use nix::unistd::Pid;
+use oci_spec::runtime::{Process, Spec};
+use serde::Serialize;
+
+use crate::cli::{Create, Exec, Global, Kill, Run};
+use crate::error::{ErrorKind, RuntimeError, chain};
+use crate::executor::{Confinement, Payload};
+use crate::{init, report, seal};
+
+type Result<T> = std::result::Result<T, RuntimeError>;
+
+pub(crate) fn create(global: &Global, create: Create) -> Result<()> {
+    build(global, create).map(|_| ())
+}
+
+pub(crate) fn start(global: &Global, id: &str) -> Result<()> {
+    start_container(&mut load(global, id)?)
+}
+
+pub(crate) fn run(global: &Global, run: Run) -> Result<ExitCode> {
+    let mut container = build(global, run.create)?;
+    if let Err(error) = start_container(&mut container) {
+        let _ = container.delete(true);
+        init::reap_failed_children();
+        return Err(error);
+    }
+    if run.detach {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = wait(container.pid().map(|pid| pid.as_raw()))?;
+    if !run.keep {
+        container.delete(true).map_err(|e| wrap("delete", &e))?;
+    }
+    Ok(code)
+}
+
+/// The state that the OCI runtime specification asks for, with runc's `created` and `rootfs`-less rest.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OciState<'a> {
+    oci_version: &'a str,
+    id: &'a str,
+    /// 0 once the container has stopped.
+    pid: i32,
+    status: &'static str,
+    bundle: &'a Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a std::collections::HashMap<String, String>>,
+}
+
+pub(crate) fn state(global: &Global, id: &str) -> Result<()> {
+    let container = load(global, id)?;
+    let status = container.status();
+    let state = OciState {
+        oci_version: &container.state.oci_version,
+        id,
+        pid: if status == ContainerStatus::Stopped {
+            0
+        } else {
+            container.state.pid.unwrap_or(0)
+        },
+        status: match status {
+            ContainerStatus::Creating => "creating",
+            ContainerStatus::Created => "created",
+            ContainerStatus::Running => "running",
+            ContainerStatus::Paused => "paused",
+            ContainerStatus::Stopped => "stopped",
+        },
+        bundle: container.bundle(),
+        created: container.created().map(|at| at.to_rfc3339()),
+        annotations: container.state.annotations.as_ref(),
+    };
+    let text = serde_json::to_string_pretty(&state)
+        .map_err(|e| RuntimeError::internal("cannot write state", e))?;
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|e| RuntimeError::internal("cannot write state", e))
+}
+
+pub(crate) fn kill(global: &Global, kill: &Kill) -> Result<()> {
+    let signal = parse_signal(&kill.signal).ok_or_else(|| {
+        RuntimeError::new(
+            ErrorKind::Usage,
+            format!("unknown signal {:?}", kill.signal),
+        )
+    })?;
+    let mut container = load(global, &kill.id)?;
+    if kill.all {
+        return kill_all(&mut container, signal);
+    }
+    let not_running = || RuntimeError::new(ErrorKind::WrongState, "container not running");
+    if !container.can_kill() {
+        return Err(not_running());
+    }
+    let pid = container.pid().ok_or_else(not_running)?;
+    // SAFETY: kill has no memory effects. libc's, because nix knows no real-time signals and STOPSIGNAL may be one.
+    if unsafe { libc::kill(pid.as_raw(), signal) } != 0 {
+        let error = std::io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ESRCH) => Err(not_running()),
+            _ => Err(RuntimeError::internal("cannot send the signal", error)),
+        };
+    }
+    Ok(())
+}
+
+fn kill_all(container: &mut Container, signal: i32) -> Result<()> {
+    let signal = libcontainer::signal::Signal::try_from(signal)
+        .map_err(|e| RuntimeError::new(ErrorKind::Usage, e.to_string()))?;
+    container.kill(signal, true).map_err(|e| wrap("kill", &e))
+}
+
+pub(crate) fn delete(global: &Global, id: &str, force: bool) -> Result<()> {
+    match load(global, id) {
+        Ok(mut container) => container.delete(force).map_err(|e| wrap("delete", &e)),
+        Err(error) if force && error.kind == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn exec(global: &Global, exec: Exec) -> Result<ExitCode> {
+    seal_executable()?;
+    let report = open_report()?;
+    let container = load(global, &exec.id)?;
+    let spec = load_spec(&container.bundle().join("config.json"))?;
+    let mut process = exec_process(&exec, &spec)?;
+    let confinement = Confinement {
+        seccomp: spec
+            .linux()
+            .as_ref()
+            .and_then(|linux| linux.seccomp().clone()),
+        capabilities: process.capabilities().clone(),
+    };
+    // Our executor drops them, after it has installed the seccomp profile, which needs them.
+    process.set_capabilities(None);
+    let process_file = ProcessFile::write(&global.root.join(&exec.id), &process)?;
+
+    let built = ContainerBuilder::new(exec.id.clone(), SyscallType::default())
+        .with_executor(Payload::joining(confinement))
+        .with_root_path(global.root.clone())
+        .and_then(|builder| builder.with_pid_file(exec.pid_file.clone()))
+        .map(|builder| builder.with_console_socket(exec.console_socket.clone()))
+        .and_then(|builder| {
+            builder
+                .as_tenant()
+                .with_detach(exec.detach)
+                .with_process(Some(process_file.path.clone()))
+                .build()
+        });
+    drop(process_file);
+    match built {
+        Ok(_) if exec.detach => Ok(ExitCode::SUCCESS),
+        Ok(pid) => wait(Some(pid.as_raw())),
+        Err(error) => {
+            init::reap_failed_children();
+            Err(explain(
+                "OCI runtime exec failed: exec failed",
+                report,
+                &error,
+            ))
+        }
+    }
+}
+
+/// The process to run: the file, or the container's own with another command (the way of `runc exec ID COMMAND`).
+fn exec_process(exec: &Exec, spec: &Spec) -> Result<Process> {
+    let mut process = match &exec.process {
+        Some(path) => read_json::<Process>(path)?,
+        None => {
+            let mut process = spec.process().clone().ok_or_else(|| {
+                RuntimeError::new(
+                    ErrorKind::InvalidSpec,
+                    "the container's spec has no process",
+                )
+            })?;
+            process
+                .set_args(Some(exec.command.clone()))
+                .set_terminal(Some(exec.tty));
+            process
+        }
+    };
+    if let Some(cwd) = &exec.cwd {
+        process.set_cwd(cwd.clone());
+    }
+    if !exec.env.is_empty() {
+        let mut env = process.env().clone().unwrap_or_default();
+        for entry in &exec.env {
+            let name = format!("{}=", entry.split('=').next().unwrap_or_default());
+            env.retain(|old| !old.starts_with(&name));
+            env.push(entry.clone());
+        }
+        process.set_env(Some(env));
+    }
+    if let Some(user) = &exec.user {
+        let (uid, gid) = user.split_once(':').unwrap_or((user, ""));
+        let wrong = |_| {
+            RuntimeError::new(
+                ErrorKind::Usage,
+                format!("--user {user:?} is not UID[:GID]"),
+            )
+        };
+        let mut wanted = process.user().clone();
+        wanted.set_uid(uid.parse().map_err(wrong)?);
+        if !gid.is_empty() {
+            wanted.set_gid(gid.parse().map_err(wrong)?);
+        }
+        process.set_user(wanted);
+    }
+    Ok(process)
+}
+
+/// The process as libcontainer wants it, a file; gone again when the process has been started.
+struct ProcessFile {
+    path: PathBuf,
+}
+
+impl ProcessFile {
+    fn write(dir: &Path, process: &Process) -> Result<Self> {
+        let path = dir.join(format!("process-{}.json", std::process::id()));
+        let text = serde_json::to_vec(process)
+            .map_err(|e| RuntimeError::internal("cannot write process", e))?;
+        std::fs::write(&path, text)
+            .map_err(|e| RuntimeError::internal("cannot write process", e))?;
+        Ok(ProcessFile { path })
+    }
+}
+
+impl Drop for ProcessFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn build(global: &Global, create: Create) -> Result<Container> {
+    seal_executable()?;
+    let report = open_report()?;
+    let built = ContainerBuilder::new(create.id, SyscallType::default())
+        .with_executor(Payload::of_container())
+        .validate_id()
+        .and_then(|builder| builder.with_root_path(global.root.clone()))
+        .and_then(|builder| builder.with_pid_file(create.pid_file))
+        .map(|builder| {
+            builder
+                .with_console_socket(create.console_socket)
+                .with_preserved_fds(create.preserve_fds)
+                .as_init(&create.bundle)
+                .with_systemd(false)
+                .with_detach(true)
+                .with_no_pivot(create.no_pivot)
+        })
+        .and_then(|builder| builder.build());
+    built.map_err(|error| {
+        init::reap_failed_children();
+        explain(
+            "failed to create shim task: OCI runtime create failed",
+            report,
+            &error,
+        )
+    })
+}
+
+fn start_container(container: &mut Container) -> Result<()> {
+    container.start().map_err(|error| wrap("start", &error))
+}
+
+fn seal_executable() -> Result<()> {
+    seal::ensure()
+        .map_err(|error| RuntimeError::internal("cannot protect the runtime's executable", error))
+}
+
+fn open_report() -> Result<report::Report> {
+    report::open().map_err(|error| RuntimeError::internal("cannot open a pipe", error))
+}
+
+fn load(global: &Global, id: &str) -> Result<Container> {
+    // The id names a directory below the root; anything that could point elsewhere is no id.
+    let is_name = !id.is_empty() && id != "." && id != ".." && !id.contains('/');
+    let dir = global.root.join(id);
+    if !is_name || !dir.join("state.json").exists() {
+        return Err(RuntimeError::new(
+            ErrorKind::NotFound,
+            format!("container {id:?} does not exist"),
+        ));
+    }
+    Container::load(dir).map_err(|error| wrap("state", &error))
+}
+
+fn load_spec(path: &Path) -> Result<Spec> {
+    read_json(path)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|e| {
+        RuntimeError::new(
+            ErrorKind::InvalidSpec,
+            format!("cannot read {}: {e}", path.display()),
+        )
+    })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| RuntimeError::new(ErrorKind::InvalidSpec, format!("{}: {e}", path.display())))
+}
+
+/// Waits for a process of the container that is our child, passing our signals on to it.
+fn wait(pid: Option<i32>) -> Result<ExitCode> {
+    let pid =
+        pid.ok_or_else(|| RuntimeError::new(ErrorKind::Internal, "the container has no process"))?;
+    // Exit codes are 0 to 255 by construction; what does not fit cannot have come from a process.
+    Ok(ExitCode::from(
+        u8::try_from(init::supervise(Pid::from_raw(pid))).unwrap_or(u8::MAX),
+    ))
+}
+
+/// The failure of `create`, `run` or `exec`: what the container's processes reported, else libcontainer's own words.
+fn explain(prefix: &str, report: report::Report, error: &LibcontainerError) -> RuntimeError {
+    let (structured, details) = report.take();
+    if let Some(known) = structured {
+        let message = format!(
+            "{prefix}: unable to start container process: {}: unknown",
+            known.message
+        );
+        return RuntimeError::new(known.kind, message);
+    }
+    let kind = kind_of(error);
+    let cause = match details.is_empty() {
+        true => chain(error),
+        false => details,
+    };
+    RuntimeError::new(kind, format!("{prefix}: {cause}: unknown"))
+}
+
+fn wrap(action: &str, error: &LibcontainerError) -> RuntimeError {
+    RuntimeError::new(
+        kind_of(error),
+        format!("OCI runtime {action} failed: {}: unknown", chain(error)),
+    )
+}
+
+fn kind_of(error: &LibcontainerError) -> ErrorKind {
+    match error {
+        LibcontainerError::IncorrectStatus(_) => ErrorKind::WrongState,
+        LibcontainerError::Exist => ErrorKind::AlreadyExists,
+        LibcontainerError::NoDirectory => ErrorKind::NotFound,
+        LibcontainerError::InvalidID(_) => ErrorKind::Usage,
+        LibcontainerError::Spec(_)
+        | LibcontainerError::MissingSpec(_)
+        | LibcontainerError::InvalidSpec(_) => ErrorKind::InvalidSpec,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// `15`, `TERM`, `SIGTERM`, `RTMIN+3`, as Docker reads an image's STOPSIGNAL.
+fn parse_signal(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=libc::SIGRTMAX()).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let offset: i32 = if rest.is_empty() {
+            0
+        } else {
+            rest.strip_prefix('+')?.parse().ok()?
+        };
+        let number = libc::SIGRTMIN().checked_add(offset)?;
+        return (number <= libc::SIGRTMAX() && offset >= 0).then_some(number);
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        let offset: i32 = if rest.is_empty() {
+            0
+        } else {
+            rest.strip_prefix('-')?.parse().ok()?
+        };
+        let number = libc::SIGRTMAX().checked_sub(offset)?;
+        return (number >= libc::SIGRTMIN() && offset >= 0).then_some(number);
+    }
+    format!("SIG{name}")
+        .parse::<nix::sys::signal::Signal>()
+        .ok()
+        .map(|signal| signal as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_read_as_docker_reads_stopsignal() {
+        for (text, want) in [
+            ("15", Some(15)),
+            ("TERM", Some(15)),
+            ("SIGTERM", Some(15)),
+            ("sigquit", Some(3)),
+            ("RTMIN+3", Some(libc::SIGRTMIN() + 3)),
+            ("SIGRTMAX-1", Some(libc::SIGRTMAX() - 1)),
+            ("SIGRTMIN", Some(libc::SIGRTMIN())),
+            ("RTMIN+999", None),
+            ("RTMIN-1", None),
+            ("RTMIN+-1", None),
+            ("0", None),
+            ("-9", None),
+            ("65000", None),
+            ("", None),
+            ("SIGNONE", None),
+        ] {
+            assert_eq!(parse_signal(text), want, "{text}");
+        }
+    }
+}
