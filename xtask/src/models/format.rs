@@ -54,7 +54,9 @@ fn on_one_line(value: &Value) -> String {
         Value::Object(map) => {
             let members: Vec<String> = sorted(map)
                 .into_iter()
-                .map(|(key, inner)| format!("{}: {}", Value::from(key.as_str()), on_one_line(inner)))
+                .map(|(key, inner)| {
+                    format!("{}: {}", Value::from(key.as_str()), on_one_line(inner))
+                })
                 .collect();
             format!("{{{}}}", members.join(", "))
         }

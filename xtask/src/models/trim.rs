@@ -123,9 +123,7 @@ fn referenced_shapes(value: &Value, names: &mut Vec<String>) {
                 }
             }
         }
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| referenced_shapes(item, names)),
+        Value::Array(items) => items.iter().for_each(|item| referenced_shapes(item, names)),
         _ => {}
     }
 }
@@ -191,7 +189,12 @@ mod tests {
     #[test]
     fn a_selected_operation_keeps_its_shapes_and_the_others_their_names() {
         let paginators = json!({"pagination": {"Keep": {"limit_key": "n"}, "Other": {}}});
-        let trimmed = trim(&model(), &paginators, &selection(Some(&["Keep"]), &["Text"])).unwrap();
+        let trimmed = trim(
+            &model(),
+            &paginators,
+            &selection(Some(&["Keep"]), &["Text"]),
+        )
+        .unwrap();
         assert_eq!(
             trimmed,
             json!({
