@@ -334,6 +334,7 @@ fn expire(plan: &TaskPlan, state: &mut TaskState, now: Moment, actions: &mut Vec
 }
 
 fn start_what_may(plan: &TaskPlan, state: &mut TaskState, now: Moment, actions: &mut Vec<Action>) {
+    let mut ready = Vec::new();
     for index in 0..state.containers.len() {
         if state.stop.is_some() {
             return;
@@ -342,18 +343,22 @@ fn start_what_may(plan: &TaskPlan, state: &mut TaskState, now: Moment, actions: 
             continue;
         }
         match dependencies::readiness(plan, state, index, now) {
-            Readiness::Ready => {
-                state.containers[index].phase = Phase::Starting { since: now };
-                actions.push(Action::Start {
-                    container: index,
-                    restart: false,
-                });
-            }
+            Readiness::Ready => ready.push(index),
             Readiness::Waiting => {}
             Readiness::Never(why) => {
                 state.containers[index].end(None, Some(why.clone()));
                 state.begin_stop(StopCode::TaskFailedToStart, why);
             }
+        }
+    }
+    // Nothing starts in the step in which the task turns out to have failed.
+    if state.stop.is_none() {
+        for index in ready {
+            state.containers[index].phase = Phase::Starting { since: now };
+            actions.push(Action::Start {
+                container: index,
+                restart: false,
+            });
         }
     }
 }
