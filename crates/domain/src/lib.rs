@@ -5,6 +5,7 @@ pub mod fargate;
 pub mod id;
 pub mod task;
 pub mod time;
+pub mod wildcard;
 
 pub use arn::{Arn, Scope};
 pub use time::Timestamp;
