@@ -1,0 +1,140 @@
+//! The group of one task.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::CgroupError;
+use crate::layout::Layout;
+use crate::limits::{TaskLimits, Usage};
+use crate::{TOP, checked_name, tree, v1, v2};
+
+/// See [`TaskCgroup::create`]; each try can only be spoilt by an instance that ends in the same microsecond.
+const MAX_CREATE_TRIES: u32 = 3;
+
+/// A handle on `neargate/<instance>/<task id>`, whether it exists or not. Cheap to make again after a restart.
+#[derive(Debug, Clone)]
+pub struct TaskCgroup {
+    layout: Layout,
+    instance: String,
+    task_id: String,
+}
+
+impl TaskCgroup {
+    pub(crate) fn new(layout: Layout, instance: &str, task_id: &str) -> Self {
+        TaskCgroup {
+            layout,
+            instance: instance.to_owned(),
+            task_id: task_id.to_owned(),
+        }
+    }
+
+    /// Makes the group and sets its limits; on one that exists, sets them again.
+    pub fn create(&self, limits: &TaskLimits) -> Result<(), CgroupError> {
+        let mut tries = 1;
+        loop {
+            match self.create_once(limits) {
+                // Another instance that ends may remove the empty `neargate/` between two of our steps.
+                Err(CgroupError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound
+                        && tries < MAX_CREATE_TRIES =>
+                {
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn create_once(&self, limits: &TaskLimits) -> Result<(), CgroupError> {
+        let levels = [TOP, self.instance.as_str(), self.task_id.as_str()];
+        match &self.layout {
+            Layout::V1 { controllers, .. } => v1::create(controllers, &levels, limits),
+            Layout::V2 { root } => v2::create(root, &levels, limits),
+        }
+    }
+
+    /// `linux.cgroupsPath` of a container: `/neargate/<instance>/<task id>/<container>`.
+    pub fn oci_path(&self, container: &str) -> Result<String, CgroupError> {
+        Ok(format!("/{}", self.container_path(container)?.display()))
+    }
+
+    /// How many processes of the container the kernel has killed for memory, be it for the container's own limit or
+    /// the task's. To be read before the container's group is deleted.
+    pub fn oom_kills(&self, container: &str) -> Result<u64, CgroupError> {
+        let group = self.container_path(container)?;
+        match &self.layout {
+            Layout::V1 { controllers, .. } => v1::oom_kills(controllers, &group),
+            Layout::V2 { root } => v2::oom_kills(&root.join(group)),
+        }
+    }
+
+    /// Usage of the whole task.
+    pub fn usage(&self) -> Result<Usage, CgroupError> {
+        self.usage_of(&self.path())
+    }
+
+    pub fn container_usage(&self, container: &str) -> Result<Usage, CgroupError> {
+        self.usage_of(&self.container_path(container)?)
+    }
+
+    /// Names of the containers that have a group.
+    pub fn containers(&self) -> Result<Vec<String>, CgroupError> {
+        let mut names = Vec::new();
+        for dir in self.dirs() {
+            names.extend(tree::child_names(&dir)?);
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// SIGKILL to every process of the task, until none is left in the group (bounded; `Busy` if one hangs).
+    pub fn kill_all(&self) -> Result<(), CgroupError> {
+        if let Layout::V2 { root } = &self.layout
+            && v2::kill_at_once(&root.join(self.path()))?
+        {
+            return tree::kill_all(&root.join(self.path()));
+        }
+        self.dirs().iter().try_for_each(|dir| tree::kill_all(dir))
+    }
+
+    /// Removes the group with all containers' groups, in every hierarchy. Processes must be dead or dying; a group
+    /// that does not exist is no error.
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        self.dirs().iter().try_for_each(|dir| tree::remove(dir))
+    }
+
+    /// Pids of all processes of the task.
+    pub fn pids(&self) -> Result<Vec<i32>, CgroupError> {
+        let mut all = Vec::new();
+        for dir in self.dirs() {
+            all.extend(tree::pids(&dir)?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    fn usage_of(&self, group: &Path) -> Result<Usage, CgroupError> {
+        match &self.layout {
+            Layout::V1 { controllers, .. } => v1::usage(controllers, group),
+            Layout::V2 { root } => v2::usage(&root.join(group)),
+        }
+    }
+
+    /// Relative to a mount point.
+    fn path(&self) -> PathBuf {
+        [TOP, &self.instance, &self.task_id].iter().collect()
+    }
+
+    fn container_path(&self, container: &str) -> Result<PathBuf, CgroupError> {
+        Ok(self.path().join(checked_name(container)?))
+    }
+
+    fn dirs(&self) -> Vec<PathBuf> {
+        self.layout
+            .mount_points()
+            .into_iter()
+            .map(|mount| mount.join(self.path()))
+            .collect()
+    }
+}
