@@ -4,22 +4,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use neargate_group_commit::{GroupCommit, WeakGroupCommit};
 use tokio::time::Instant;
 
 use super::draft::Command;
-use super::writer::Writer;
+use super::writer::{Writer, submit};
 use crate::StoreError;
 
 /// Pause after the disk refused to end a lease.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Starts the keeper on the caller's runtime if there are leases and nobody keeps them.
-pub(super) fn ensure(writer: &Arc<Writer>) {
+pub(super) fn ensure(writer: &Arc<Writer>, queue: &GroupCommit<Writer>) {
     if writer.published.view.read().leases.is_empty() {
         return;
     }
     if !writer.keeper_runs.swap(true, Ordering::AcqRel) {
-        tokio::spawn(keep(Keeper(Arc::downgrade(writer))));
+        let keeper = Keeper(Arc::downgrade(writer));
+        tokio::spawn(keep(keeper, queue.downgrade()));
     }
 }
 
@@ -34,14 +36,14 @@ impl Drop for Keeper {
     }
 }
 
-async fn keep(keeper: Keeper) {
-    while let Some(writer) = keeper.0.upgrade() {
+async fn keep(keeper: Keeper, queue: WeakGroupCommit<Writer>) {
+    while let (Some(writer), Some(queue)) = (keeper.0.upgrade(), queue.upgrade()) {
         let earliest = {
             let view = writer.published.view.read();
             view.leases.values().map(|lease| lease.deadline).min()
         };
         if earliest.is_some_and(|deadline| deadline <= Instant::now()) {
-            match Writer::submit(&writer, Command::Expire).await {
+            match submit(&queue, Command::Expire).await {
                 Ok(_) => {}
                 Err(StoreError::Closed) => return,
                 Err(error) => {
@@ -53,7 +55,7 @@ async fn keep(keeper: Keeper) {
         }
         let leases_changed = Arc::clone(&writer.leases_changed);
         // Whoever sleeps must not keep the store alive.
-        drop(writer);
+        drop((writer, queue));
         match earliest {
             Some(deadline) => {
                 tokio::select! {

@@ -1,8 +1,8 @@
 //! The store of a single server: a view in memory for reads, redb on disk for durability.
 //!
-//! Reads never touch the disk and never wait for it. Writes queue up; whoever finds nobody at work leads a group of
-//! them: it evaluates the group against the view, writes it to disk in one redb transaction, then publishes it to the
-//! view and the watches, then answers ([`writer`]). The decision is [`draft`], which knows neither disk nor lock.
+//! Reads never touch the disk and never wait for it. Writes queue up and are done in groups: a group is evaluated
+//! against the view, written to disk in one redb transaction, then published to the view and the watches, then
+//! answered ([`writer`]). The decision is [`draft`], which knows neither disk nor lock.
 
 mod disk;
 mod draft;
@@ -21,11 +21,13 @@ use crate::{
     KeyRange, KeyValue, LeaseId, RangeResult, Revision, Store, StoreError, Txn, TxnOutcome, Watch,
 };
 use draft::{Answer, Command};
+use neargate_group_commit::GroupCommit;
 use writer::Writer;
 
 /// A [`Store`] in one file. Dropping it closes the file and ends its watches with [`StoreError::Closed`].
 pub struct EmbeddedStore {
     writer: Arc<Writer>,
+    queue: GroupCommit<Writer>,
 }
 
 impl EmbeddedStore {
@@ -33,20 +35,27 @@ impl EmbeddedStore {
     /// into memory. Leases start anew with their whole time to live, as in etcd: while the store was closed nobody
     /// could keep them alive.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let writer = Writer::open(path)?;
         Ok(Self {
-            writer: Writer::open(path)?,
+            queue: GroupCommit::new(Arc::clone(&writer)),
+            writer,
         })
     }
 
+    fn ensure_keeper(&self) {
+        keeper::ensure(&self.writer, &self.queue);
+    }
+
     async fn submit(&self, command: Command) -> Result<Answer, StoreError> {
-        let answer = Writer::submit(&self.writer, command).await;
-        keeper::ensure(&self.writer);
+        let answer = writer::submit(&self.queue, command).await;
+        self.ensure_keeper();
         answer
     }
 }
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
+        self.queue.close();
         self.writer.close();
     }
 }
@@ -69,7 +78,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn watch(&self, range: KeyRange, from: Revision) -> Result<Box<dyn Watch>, StoreError> {
-        keeper::ensure(&self.writer);
+        self.ensure_keeper();
         let watch = watch::HistoryWatch::new(&self.writer, range, from)?;
         Ok(Box::new(watch))
     }
