@@ -3,13 +3,15 @@
 /// `taskDefinition`, `enableECSManagedTags`, `Ipv6CidrBlock` → `task_definition`, `enable_ecs_managed_tags`,
 /// `ipv6_cidr_block`.
 pub fn snake_case(name: &str) -> String {
-    // Plurals and IPv4/IPv6 would be torn apart by the rule below.
+    // Plurals, units and IPv4/IPv6 would be torn apart by the rule below.
     let mut name = name.to_owned();
     for (from, to) in [
         ("IPv", "Ipv"),
         ("IPs", "Ips"),
         ("ARNs", "Arns"),
         ("IDs", "Ids"),
+        ("GiB", "Gib"),
+        ("MiB", "Mib"),
     ] {
         name = name.replace(from, to);
     }
@@ -58,18 +60,17 @@ pub fn type_name(name: &str) -> String {
     }
 }
 
-/// The name of an enumeration's or union's variant: `FARGATE_SPOT`, `non-blocking`, `containerInsights` →
-/// `FargateSpot`, `NonBlocking`, `ContainerInsights`.
+/// The name of an enumeration's or union's variant: `FARGATE_SPOT`, `non-blocking`, `fargateFIPSMode` →
+/// `FargateSpot`, `NonBlocking`, `FargateFipsMode`.
 pub fn variant(value: &str) -> String {
     let mut out = String::new();
     for word in value.split(|c: char| !c.is_ascii_alphanumeric()) {
-        let mut chars = word.chars();
-        let Some(first) = chars.next() else { continue };
-        out.push(first.to_ascii_uppercase());
-        if word.chars().any(|c| c.is_ascii_lowercase()) {
-            out.push_str(chars.as_str());
-        } else {
-            out.push_str(&chars.as_str().to_ascii_lowercase());
+        let word = match word.chars().any(|c| c.is_ascii_lowercase()) {
+            true => snake_case(word),
+            false => word.to_ascii_lowercase(),
+        };
+        for part in word.split('_') {
+            out.push_str(&type_name(part));
         }
     }
     match out.chars().next() {

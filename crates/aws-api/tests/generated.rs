@@ -234,7 +234,7 @@ fn enumerations_have_the_names_of_the_wire() {
     ] {
         assert_eq!(text, name);
     }
-    for value in LaunchType::VALUES {
+    for value in LaunchType::ALL {
         assert_eq!(LaunchType::from_str(value.as_str()), Ok(*value));
     }
     assert!(LaunchType::from_str("fargate").is_err());

@@ -34,8 +34,8 @@ macro_rules! wire_enum {
             $(#[doc = concat!("`", $name, "`")] $variant,)*
         }
         impl $type {
-            /// All values, in the model's order.
-            pub const VALUES: &'static [Self] = &[Self::$first, $(Self::$variant,)*];
+            /// All values in the model's order.
+            pub const ALL: &'static [Self] = &[Self::$first, $(Self::$variant,)*];
             const NAMES: &'static [&'static str] = &[$first_name, $($name,)*];
             /// The value as it is on the wire.
             pub const fn as_str(self) -> &'static str {
@@ -45,7 +45,7 @@ macro_rules! wire_enum {
         impl ::std::str::FromStr for $type {
             type Err = $crate::support::UnknownValue;
             fn from_str(name: &str) -> ::std::result::Result<Self, Self::Err> {
-                $crate::support::from_name(Self::NAMES, Self::VALUES, name)
+                $crate::support::from_name(Self::NAMES, Self::ALL, name)
             }
         }
         impl ::std::fmt::Display for $type {
@@ -60,7 +60,7 @@ macro_rules! wire_enum {
         }
         impl $crate::support::Field for $type {
             fn from_value(value: $crate::support::Value) -> $crate::support::Converted<Self> {
-                $crate::support::enum_from_value(value, &$shape, Self::NAMES, Self::VALUES)
+                $crate::support::enum_from_value(value, &$shape, Self::NAMES, Self::ALL)
             }
             fn into_value(self) -> $crate::support::Value {
                 $crate::support::Value::String(self.as_str().to_owned())
