@@ -1,1 +1,28 @@
-//! The ec2 API on records.
+//! The slice of EC2 that Fargate needs: VPCs, subnets, security groups, route tables, internet gateways, network
+//! interfaces. The records here are what the node enforces; nothing in this module touches a network.
+//!
+//! Each account and region starts with AWS's default VPC, made on first use. Writes to the topology (all but network
+//! interfaces) are serialised per account and region, see [`topology`]; network interfaces are created and removed
+//! with the tasks that own them, 200 at once, and so go around that.
+
+mod addresses;
+mod default_vpc;
+mod errors;
+mod kind;
+mod lookup;
+mod records;
+mod task_interfaces;
+mod topology;
+mod zones;
+
+pub use addresses::AddressPool;
+pub use lookup::{
+    Ec2LookupError, default_security_group, lookup_security_groups, lookup_subnets, lookup_vpc,
+};
+pub use records::{
+    NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,
+    VpcRecord,
+};
+pub use task_interfaces::{TaskInterface, create_task_interface, release_interface};
+pub use topology::ensure_default_vpc;
+pub use zones::zones_of;

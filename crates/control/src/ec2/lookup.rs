@@ -1,0 +1,125 @@
+//! What other services ask of EC2: do these subnets and groups exist, which group is the default.
+
+use neargate_aws_wire::error::ApiError;
+use neargate_domain::Scope;
+
+use super::default_vpc::DEFAULT_GROUP_NAME;
+use super::kind::{self, Kind};
+use super::records::{Ec2Record, SecurityGroupRecord, SubnetRecord, VpcRecord};
+use super::topology::{all_stored, ensure_default_vpc};
+use crate::state::{State, StateError, Stored};
+
+/// Why a network configuration cannot be used. `Display` is EC2's text; other services quote it with [`Self::code`].
+#[derive(Debug, thiserror::Error)]
+pub enum Ec2LookupError {
+    #[error("The subnet ID '{0}' does not exist")]
+    SubnetNotFound(String),
+    #[error("The security group '{0}' does not exist")]
+    GroupNotFound(String),
+    #[error("The vpc ID '{0}' does not exist")]
+    VpcNotFound(String),
+    #[error("Security group {group_id} and subnet {subnet_id} belong to different networks.")]
+    DifferentNetworks { group_id: String, subnet_id: String },
+    #[error("The specified subnet does not have enough free addresses to satisfy the request.")]
+    NoFreeAddress,
+    #[error("The specified address is already in use.")]
+    AddressInUse,
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl Ec2LookupError {
+    /// EC2's error code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SubnetNotFound(_) => "InvalidSubnetID.NotFound",
+            Self::GroupNotFound(_) => "InvalidGroup.NotFound",
+            Self::VpcNotFound(_) => "InvalidVpcID.NotFound",
+            Self::DifferentNetworks { .. } => "InvalidParameter",
+            Self::NoFreeAddress => "InsufficientFreeAddressesInSubnet",
+            Self::AddressInUse => "InvalidIPAddress.InUse",
+            Self::State(_) => "InternalError",
+        }
+    }
+}
+
+impl From<Ec2LookupError> for ApiError {
+    fn from(error: Ec2LookupError) -> Self {
+        match error {
+            Ec2LookupError::State(error) => error.into(),
+            error => ApiError::client(error.code(), error.to_string()),
+        }
+    }
+}
+
+/// The subnets of these ids, in this order.
+pub async fn lookup_subnets(
+    state: &State,
+    scope: &Scope,
+    ids: &[impl AsRef<str>],
+) -> Result<Vec<Stored<SubnetRecord>>, Ec2LookupError> {
+    lookup(state, scope, ids, Ec2LookupError::SubnetNotFound).await
+}
+
+/// The security groups of these ids, in this order.
+pub async fn lookup_security_groups(
+    state: &State,
+    scope: &Scope,
+    ids: &[impl AsRef<str>],
+) -> Result<Vec<Stored<SecurityGroupRecord>>, Ec2LookupError> {
+    lookup(state, scope, ids, Ec2LookupError::GroupNotFound).await
+}
+
+pub async fn lookup_vpc(
+    state: &State,
+    scope: &Scope,
+    id: &str,
+) -> Result<Stored<VpcRecord>, Ec2LookupError> {
+    lookup_one(state, scope, &kind::VPC, id)
+        .await?
+        .ok_or_else(|| Ec2LookupError::VpcNotFound(id.to_owned()))
+}
+
+/// The default security group of a VPC, which tasks get that name none.
+pub async fn default_security_group(
+    state: &State,
+    scope: &Scope,
+    vpc_id: &str,
+) -> Result<Stored<SecurityGroupRecord>, Ec2LookupError> {
+    let groups: Vec<Stored<SecurityGroupRecord>> = all_stored(state, scope).await?;
+    groups
+        .into_iter()
+        .find(|g| g.record.vpc_id == vpc_id && g.record.name == DEFAULT_GROUP_NAME)
+        // The default group lives and ends with its VPC.
+        .ok_or_else(|| Ec2LookupError::VpcNotFound(vpc_id.to_owned()))
+}
+
+async fn lookup<T: Ec2Record>(
+    state: &State,
+    scope: &Scope,
+    ids: &[impl AsRef<str>],
+    not_found: fn(String) -> Ec2LookupError,
+) -> Result<Vec<Stored<T>>, Ec2LookupError> {
+    ensure_default_vpc(state, scope).await?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let id = id.as_ref();
+        match lookup_one(state, scope, T::KIND, id).await? {
+            Some(stored) => found.push(stored),
+            None => return Err(not_found(id.to_owned())),
+        }
+    }
+    Ok(found)
+}
+
+async fn lookup_one<T: Ec2Record>(
+    state: &State,
+    scope: &Scope,
+    kind: &Kind,
+    id: &str,
+) -> Result<Option<Stored<T>>, StateError> {
+    if kind.check(id).is_err() {
+        return Ok(None);
+    }
+    state.get(&kind.key(scope, id)).await
+}

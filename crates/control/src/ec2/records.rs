@@ -1,0 +1,250 @@
+//! What the store keeps of each EC2 resource.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use neargate_domain::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::kind::{self, Kind};
+
+pub type Tags = BTreeMap<String, String>;
+
+/// A resource with a record of its own.
+pub trait Ec2Record: Serialize + DeserializeOwned + Clone + Send + Sync {
+    const KIND: &'static Kind;
+    fn id(&self) -> &str;
+    fn tags(&self) -> &Tags;
+    fn tags_mut(&mut self) -> &mut Tags;
+}
+
+macro_rules! ec2_record {
+    ($($record:ident: $kind:ident;)+) => {$(
+        impl Ec2Record for $record {
+            const KIND: &'static Kind = &kind::$kind;
+            fn id(&self) -> &str {
+                &self.id
+            }
+            fn tags(&self) -> &Tags {
+                &self.tags
+            }
+            fn tags_mut(&mut self) -> &mut Tags {
+                &mut self.tags
+            }
+        }
+    )+};
+}
+
+ec2_record! {
+    VpcRecord: VPC;
+    SubnetRecord: SUBNET;
+    SecurityGroupRecord: SECURITY_GROUP;
+    RouteTableRecord: ROUTE_TABLE;
+    InternetGatewayRecord: INTERNET_GATEWAY;
+    NetworkInterfaceRecord: NETWORK_INTERFACE;
+    NetworkAclRecord: NETWORK_ACL;
+    DhcpOptionsRecord: DHCP_OPTIONS;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VpcRecord {
+    pub id: String,
+    pub cidr: Ipv4Net,
+    pub cidr_association_id: String,
+    pub is_default: bool,
+    pub dns_support: bool,
+    pub dns_hostnames: bool,
+    pub usage_metrics: bool,
+    pub dhcp_options_id: String,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetRecord {
+    pub id: String,
+    pub vpc_id: String,
+    pub cidr: Ipv4Net,
+    /// `us-east-1a`
+    pub zone: String,
+    /// `use1-az1`
+    pub zone_id: String,
+    pub default_for_az: bool,
+    pub map_public_ip: bool,
+    pub network_acl_id: String,
+    pub acl_association_id: String,
+    /// Somebody wants to delete it and looks whether it is used. A network interface that is created meanwhile takes
+    /// the wish back, which makes the deletion fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deletion_wanted: bool,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityGroupRecord {
+    pub id: String,
+    pub vpc_id: String,
+    pub name: String,
+    pub description: String,
+    pub rules: Vec<RuleRecord>,
+    /// See [`SubnetRecord::deletion_wanted`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deletion_wanted: bool,
+    pub tags: Tags,
+}
+
+/// One rule: one protocol and port range, one peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRecord {
+    pub id: String,
+    pub egress: bool,
+    pub protocol: Protocol,
+    /// First port, or ICMP type; -1: any.
+    pub from_port: i32,
+    /// Last port, or ICMP code; -1: any.
+    pub to_port: i32,
+    pub peer: Peer,
+    pub description: Option<String>,
+    pub tags: Tags,
+}
+
+impl RuleRecord {
+    /// Whether both allow the same traffic, whatever their ids, descriptions and tags.
+    pub fn same_traffic(&self, other: &Self) -> bool {
+        (self.egress, self.protocol, self.from_port, self.to_port)
+            == (other.egress, other.protocol, other.from_port, other.to_port)
+            && self.peer == other.peer
+    }
+}
+
+/// An IP protocol number, -1 for all. `Display` is EC2's form: `-1`, `tcp`, `udp`, `icmp`, `icmpv6` or the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Protocol(pub i16);
+
+impl Protocol {
+    pub const ALL: Self = Self(-1);
+    pub const ICMP: Self = Self(1);
+    pub const TCP: Self = Self(6);
+    pub const UDP: Self = Self(17);
+    pub const ICMPV6: Self = Self(58);
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::ICMP => f.write_str("icmp"),
+            Self::TCP => f.write_str("tcp"),
+            Self::UDP => f.write_str("udp"),
+            Self::ICMPV6 => f.write_str("icmpv6"),
+            Self(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// The other side of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Peer {
+    Ipv4(Ipv4Net),
+    Ipv6(Ipv6Net),
+    /// Id of a security group of the same VPC: the private addresses of its interfaces.
+    Group(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTableRecord {
+    pub id: String,
+    pub vpc_id: String,
+    pub routes: Vec<RouteRecord>,
+    pub associations: Vec<RouteTableAssociationRecord>,
+    pub tags: Tags,
+}
+
+impl RouteTableRecord {
+    pub fn is_main(&self) -> bool {
+        self.associations.iter().any(|a| a.subnet_id.is_none())
+    }
+}
+
+/// A route other than the VPC's own (`local`), which every table has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRecord {
+    /// `0.0.0.0/0`, `::/0`
+    pub destination: ipnet::IpNet,
+    pub target: RouteTarget,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteTarget {
+    InternetGateway(String),
+    NetworkInterface(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTableAssociationRecord {
+    pub id: String,
+    /// `None`: the VPC's main table.
+    pub subnet_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InternetGatewayRecord {
+    pub id: String,
+    pub vpc_id: Option<String>,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInterfaceRecord {
+    pub id: String,
+    pub vpc_id: String,
+    pub subnet_id: String,
+    pub zone: String,
+    pub zone_id: String,
+    pub private_ipv4_address: Ipv4Addr,
+    pub private_dns_name: String,
+    /// Address under which it is reached from outside the VPC. Outside a VPC there is only the host and what routes
+    /// through it, to which the private address answers: so with a public address, this is the private one.
+    pub public_ipv4_address: Option<Ipv4Addr>,
+    pub mac_address: String,
+    pub description: String,
+    pub security_group_ids: Vec<String>,
+    pub source_dest_check: bool,
+    /// Set while a task owns it: users may not change, detach or delete it.
+    pub attachment: Option<AttachmentRecord>,
+    pub created_at: Timestamp,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRecord {
+    /// `eni-attach-...`
+    pub id: String,
+    /// ARN of the task that owns the interface.
+    pub task_arn: String,
+    pub attached_at: Timestamp,
+}
+
+/// The key of a taken address; its existence is what keeps the address from being given out twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressRecord {
+    pub network_interface_id: String,
+}
+
+/// Each VPC has its default one, which allows everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkAclRecord {
+    pub id: String,
+    pub vpc_id: String,
+    pub tags: Tags,
+}
+
+/// Each account and region has its default ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DhcpOptionsRecord {
+    pub id: String,
+    pub tags: Tags,
+}
