@@ -2,9 +2,23 @@
 
 pub mod clock;
 pub mod ec2;
+pub mod ec2_stub;
 pub mod ecr;
 pub mod ecs;
 pub mod logs;
 pub mod page;
 pub mod state;
 pub mod sts;
+
+use neargate_aws_wire::service::RequestContext;
+use neargate_domain::Scope;
+
+/// The account and region that a call works in.
+pub fn scope_of(context: &RequestContext) -> Scope {
+    Scope::new(&context.account, &context.region)
+}
+
+/// ARN of the caller, as records keep it (`registeredBy`, `createdBy`) and STS shows it.
+pub fn caller_arn(context: &RequestContext) -> String {
+    format!("arn:aws:iam::{}:root", context.account)
+}

@@ -142,10 +142,13 @@ impl State {
     }
 
     /// Runs `attempt` (which reads, decides and commits) until it does not end in [`StateError::Conflict`].
-    pub async fn retrying<T, E, F, Fut>(&self, mut attempt: F) -> Result<T, E>
+    ///
+    /// The closure is `|| async { ... }`, not `async || { ... }`: the future of the latter cannot be shown to be `Send`
+    /// inside the service traits' methods.
+    pub async fn retrying<T, E, F, Fut>(&self, attempt: F) -> Result<T, E>
     where
         E: From<StateError>,
-        F: FnMut() -> Fut,
+        F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Attempt<E>>>,
     {
         for _ in 0..MAX_COMMIT_TRIES {

@@ -1,0 +1,75 @@
+//! ECS's errors in the texts that its clients match on. Source: the facts gathered from AWS's documentation and from
+//! public output of the real service.
+
+use neargate_aws_api::ecs::types::{
+    AttributeLimitExceededException, ClientException, ClusterContainsContainerInstancesException,
+    ClusterContainsTasksException, ClusterNotFoundException, ConflictException,
+    InvalidParameterException, PlatformTaskDefinitionIncompatibilityException,
+    PlatformUnknownException, ResourceInUseException, ResourceNotFoundException,
+    TargetNotFoundException,
+};
+use neargate_aws_wire::error::ApiError;
+
+pub fn client(message: impl Into<String>) -> ApiError {
+    ClientException::new(message).into()
+}
+
+pub fn invalid_parameter(message: impl Into<String>) -> ApiError {
+    InvalidParameterException::new(message).into()
+}
+
+pub fn cluster_not_found() -> ApiError {
+    ClusterNotFoundException::new("Cluster not found.").into()
+}
+
+pub fn cluster_contains_tasks() -> ApiError {
+    ClusterContainsTasksException::new("The Cluster cannot be deleted while Tasks are active.")
+        .into()
+}
+
+pub fn cluster_contains_container_instances() -> ApiError {
+    ClusterContainsContainerInstancesException::new(
+        "The Cluster cannot be deleted while Container Instances are active or draining.",
+    )
+    .into()
+}
+
+pub fn resource_in_use(message: impl Into<String>) -> ApiError {
+    ResourceInUseException::new(message).into()
+}
+
+pub fn resource_not_found(message: impl Into<String>) -> ApiError {
+    ResourceNotFoundException::new(message).into()
+}
+
+pub fn target_not_found(message: impl Into<String>) -> ApiError {
+    TargetNotFoundException::new(message).into()
+}
+
+pub fn attribute_limit_exceeded(message: impl Into<String>) -> ApiError {
+    AttributeLimitExceededException::new(message).into()
+}
+
+pub fn platform_unknown() -> ApiError {
+    PlatformUnknownException::new("The specified platform does not exist.").into()
+}
+
+pub fn platform_incompatible(message: impl Into<String>) -> ApiError {
+    PlatformTaskDefinitionIncompatibilityException::new(message).into()
+}
+
+/// A `clientToken` was used before with other parameters; `task_arns` are the tasks that it started.
+pub fn token_conflict(task_arns: Vec<String>) -> ApiError {
+    ConflictException {
+        resource_ids: Some(task_arns),
+        message: Some(
+            "The client token was already used with other parameters. Send the same parameters, or another token."
+                .to_owned(),
+        ),
+    }
+    .into()
+}
+
+pub fn invalid_next_token() -> ApiError {
+    invalid_parameter("Invalid token, start from the first page by omitting nextToken.")
+}

@@ -1,0 +1,219 @@
+//! ECS's records as they are kept in the store.
+//!
+//! What ECS only keeps and echoes is held in the generated types; what Neargate decides on is held in fields of its
+//! own.
+
+use std::collections::BTreeMap;
+
+use neargate_aws_api::ecs::types::{
+    CapacityProviderStrategyItem, ClusterConfiguration, ClusterServiceConnectDefaults,
+    ClusterSetting, TaskDefinition, TaskOverride,
+};
+use neargate_domain::task::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
+use neargate_domain::{Scope, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Tags by key, in the order of their keys.
+pub type Tags = BTreeMap<String, String>;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    pub name: String,
+    pub status: ClusterStatus,
+    pub tags: Tags,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json")]
+    pub settings: Vec<ClusterSetting>,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub configuration: Option<ClusterConfiguration>,
+    pub capacity_providers: Vec<String>,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json")]
+    pub default_strategy: Vec<CapacityProviderStrategyItem>,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub service_connect_defaults: Option<ClusterServiceConnectDefaults>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ClusterStatus {
+    Active,
+    /// Deleted; still describable.
+    Inactive,
+}
+
+impl ClusterStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Inactive => "INACTIVE",
+        }
+    }
+}
+
+/// Highest revision that a family ever had.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FamilyRecord {
+    pub family: String,
+    pub last_revision: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskDefinitionRecord {
+    /// As it is described: with ARN, revision, status and times.
+    #[serde(with = "neargate_aws_wire::json::serde_as_json")]
+    pub definition: TaskDefinition,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskRecord {
+    pub id: String,
+    pub scope: Scope,
+    /// Name of the cluster.
+    pub cluster: String,
+    pub family: String,
+    pub revision: u32,
+    pub group: String,
+    pub started_by: Option<String>,
+    /// Capacity provider that was asked for; `None`: launch type FARGATE.
+    pub capacity_provider: Option<String>,
+    pub platform_version: String,
+    /// CPU units and MiB of the task, overrides applied.
+    pub cpu_units: u32,
+    pub memory_mib: u32,
+    pub ephemeral_storage_gib: u32,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json")]
+    pub overrides: TaskOverride,
+    pub containers: Vec<ContainerRecord>,
+    pub network: NetworkRecord,
+    pub desired_status: DesiredStatus,
+    pub last_status: TaskStatus,
+    /// The node that runs it, once it is placed.
+    pub node_id: Option<String>,
+    pub connectivity_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub stopping_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub stop_code: Option<StopCode>,
+    pub stopped_reason: Option<String>,
+    /// Counts the changes of the task.
+    pub version: i64,
+    pub tags: Tags,
+    pub enable_execute_command: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    pub name: String,
+    /// The UUID in the container's ARN.
+    pub uuid: String,
+    pub runtime_id: String,
+    pub image: String,
+    pub essential: bool,
+    pub has_health_check: bool,
+    pub cpu_units: u32,
+    pub memory_mib: Option<u32>,
+    pub memory_reservation_mib: Option<u32>,
+    pub image_digest: Option<String>,
+    pub last_status: ContainerStatus,
+    pub exit_code: Option<i32>,
+    pub reason: Option<String>,
+    pub health: HealthStatus,
+}
+
+/// The task's elastic network interface, as the attachment shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    pub attachment_id: String,
+    pub eni_id: String,
+    pub mac_address: String,
+    pub private_ipv4_address: String,
+    pub private_dns_name: String,
+    pub subnet_id: String,
+    pub subnet_cidr: String,
+    pub vpc_id: String,
+    pub vpc_cidr: String,
+    pub availability_zone: String,
+    pub security_group_ids: Vec<String>,
+    pub assign_public_ip: bool,
+    pub attachment_status: AttachmentStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AttachmentStatus {
+    Precreated,
+    Attaching,
+    Attached,
+    Detaching,
+    Deleted,
+}
+
+impl AttachmentStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Precreated => "PRECREATED",
+            Self::Attaching => "ATTACHING",
+            Self::Attached => "ATTACHED",
+            Self::Detaching => "DETACHING",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// What a client token of RunTask stands for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClientTokenRecord {
+    /// SHA-256 of the request without its token.
+    pub request_digest: String,
+    pub task_ids: Vec<String>,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountSettingRecord {
+    /// ARN of the principal; `default` for the account-wide setting.
+    pub principal: String,
+    pub name: String,
+    pub value: String,
+}
+
+impl TaskRecord {
+    pub fn arn(&self) -> String {
+        self.scope
+            .arn("ecs", format_args!("task/{}/{}", self.cluster, self.id))
+            .to_string()
+    }
+
+    pub fn cluster_arn(&self) -> String {
+        self.scope
+            .arn("ecs", format_args!("cluster/{}", self.cluster))
+            .to_string()
+    }
+
+    pub fn task_definition_arn(&self) -> String {
+        self.scope
+            .arn(
+                "ecs",
+                format_args!("task-definition/{}:{}", self.family, self.revision),
+            )
+            .to_string()
+    }
+
+    pub fn container_arn(&self, container: &ContainerRecord) -> String {
+        self.scope
+            .arn(
+                "ecs",
+                format_args!("container/{}/{}/{}", self.cluster, self.id, container.uuid),
+            )
+            .to_string()
+    }
+
+    /// A task counts against its cluster until it has stopped.
+    pub fn is_active(&self) -> bool {
+        self.last_status != TaskStatus::Stopped
+    }
+}

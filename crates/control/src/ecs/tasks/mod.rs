@@ -1,0 +1,26 @@
+//! Tasks: run, describe, list, stop; what the node is told and what it reports.
+
+pub mod describe;
+#[cfg(test)]
+mod fixture;
+pub mod observe;
+mod overrides;
+mod render;
+pub mod run;
+pub mod spec;
+pub mod stop;
+
+use crate::ecs::records::TaskRecord;
+use crate::state::Changes;
+
+/// Gives a stopped task's network interface back to its subnet, in the transaction that records the end.
+pub fn release_network(changes: &mut Changes, record: &TaskRecord) {
+    let network = &record.network;
+    crate::ec2_stub::release_interface(
+        changes,
+        &record.scope,
+        &network.subnet_id,
+        &network.private_ipv4_address,
+        &network.eni_id,
+    );
+}

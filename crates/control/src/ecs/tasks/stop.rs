@@ -1,0 +1,90 @@
+//! StopTask.
+
+use neargate_aws_api::ecs::types::{StopTaskRequest, StopTaskResponse};
+use neargate_aws_wire::error::ApiError;
+use neargate_aws_wire::service::RequestContext;
+use neargate_domain::task::{DesiredStatus, StopCode, TaskStatus};
+
+use super::describe::task_id;
+use super::render;
+use crate::ecs::clusters::active_cluster;
+use crate::ecs::records::{AttachmentStatus, TaskRecord};
+use crate::ecs::{errors, keys};
+use crate::scope_of;
+use crate::state::{Attempt, Changes, State, Stored};
+
+/// What a task shows that was stopped without a reason being given.
+const DEFAULT_REASON: &str = "Task stopped by user";
+/// Longest reason that is kept.
+const MAX_REASON_CHARS: usize = 255;
+
+/// Asks for a task's end. Repeats are harmless; the first reason stays.
+///
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html>
+pub async fn stop(
+    state: &State,
+    context: &RequestContext,
+    request: StopTaskRequest,
+) -> Result<StopTaskResponse, ApiError> {
+    let scope = scope_of(context);
+    let cluster = active_cluster(state, &scope, request.cluster.as_deref())
+        .await?
+        .record
+        .name;
+    let not_found = || errors::invalid_parameter("The referenced task was not found.");
+    let id = task_id(&request.task, &scope, &cluster).ok_or_else(not_found)?;
+    let reason: String = request
+        .reason
+        .as_deref()
+        .unwrap_or(DEFAULT_REASON)
+        .chars()
+        .take(MAX_REASON_CHARS)
+        .collect();
+    let record = state
+        .retrying(|| async {
+            let read: Stored<TaskRecord> = state
+                .get(&keys::task(&scope, &cluster, &id))
+                .await?
+                .ok_or_else(not_found)?;
+            let mut record = read.record.clone();
+            if record.desired_status == DesiredStatus::Running {
+                request_stop(&mut record, StopCode::UserInitiated, &reason, state.now());
+                let mut changes = Changes::new();
+                changes.replace(&read, &record);
+                if record.last_status == TaskStatus::Stopped {
+                    super::release_network(&mut changes, &record);
+                }
+                state.commit(changes).await?;
+            }
+            Ok(record)
+        })
+        .await?;
+    Ok(StopTaskResponse {
+        task: Some(render::task(&record, false)),
+    })
+}
+
+/// Turns a task towards its end. One that no node has yet is over at once.
+pub fn request_stop(
+    record: &mut TaskRecord,
+    code: StopCode,
+    reason: &str,
+    now: neargate_domain::Timestamp,
+) {
+    record.desired_status = DesiredStatus::Stopped;
+    record.stop_code.get_or_insert(code);
+    record
+        .stopped_reason
+        .get_or_insert_with(|| reason.to_owned());
+    record.stopping_at.get_or_insert(now);
+    record.version += 1;
+    if record.node_id.is_none() {
+        record.last_status = TaskStatus::Stopped;
+        record.stopped_at = Some(now);
+        record.execution_stopped_at = Some(now);
+        record.network.attachment_status = AttachmentStatus::Deleted;
+        for container in &mut record.containers {
+            container.last_status = neargate_domain::task::ContainerStatus::Stopped;
+        }
+    }
+}
