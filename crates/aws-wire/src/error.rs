@@ -18,8 +18,8 @@ pub struct ApiError {
     pub status: u16,
     pub sender_fault: bool,
     pub message: String,
-    /// Further modelled members beside the message.
-    pub members: Option<(&'static Shape, Value)>,
+    /// Further modelled members beside the message. Boxed, so that a `Result` with this error stays small.
+    pub members: Option<Box<(&'static Shape, Value)>>,
 }
 
 impl ApiError {
@@ -49,7 +49,7 @@ impl ApiError {
             status: error.status,
             sender_fault: error.sender_fault,
             message,
-            members: Some((shape, members)),
+            members: Some(Box::new((shape, members))),
         }
     }
 

@@ -5,10 +5,19 @@
 //! names JSON, XML, CBOR or an HTTP status. This crate refuses to know any single service: what it knows of ECS or
 //! EC2 it reads from their schemas.
 
+pub mod auth;
+mod cbor;
 pub mod error;
 pub mod json;
+mod protocol;
+mod query;
+mod rest;
+mod scalar;
 pub mod schema;
+pub mod serve;
 pub mod service;
 mod structure;
 mod timestamp;
+pub mod validate;
 pub mod value;
+mod xml;

@@ -63,7 +63,7 @@ pub enum ValidationStyle {
     Query,
     /// EC2: `MissingParameter` "The request must contain the parameter X", `InvalidParameterValue` otherwise.
     Ec2,
-    /// `ClientException` for ECS parameters.
+    /// `ClientException` for ECS parameters; a missing top-level one is an `InvalidParameterException`.
     Ecs,
 }
 

@@ -39,11 +39,6 @@ impl ShapeSeed {
         }
     }
 
-    pub(crate) fn with_timestamp_format(mut self, format: Option<TimestampFormat>) -> Self {
-        self.timestamp_format = format;
-        self
-    }
-
     /// The top level of a REST request: members that live in the path, query or headers are not looked for in the body.
     pub(crate) fn body_only(mut self) -> Self {
         self.body_only = true;

@@ -53,11 +53,6 @@ impl<'v> Shaping<'v> {
         }
     }
 
-    pub(crate) fn with_timestamp_format(mut self, format: Option<TimestampFormat>) -> Self {
-        self.timestamp_format = format;
-        self
-    }
-
     fn child(
         self,
         shape: &'static Shape,

@@ -14,9 +14,9 @@ use crate::schema::Shape;
 use crate::structure::Names;
 use crate::value::{ShapeMismatch, Shaped, Value};
 
-pub(crate) use decode::ShapeSeed;
+pub(crate) use decode::{ShapeSeed, special_float};
 pub use embed::{Embed, serde_as_json};
-pub(crate) use encode::{Shaping, StructureParts};
+pub(crate) use encode::{Shaping, StructureParts, special_float_text};
 
 /// JSON text that is not a record of this type.
 #[derive(Debug, thiserror::Error)]

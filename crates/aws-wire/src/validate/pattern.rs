@@ -1,0 +1,68 @@
+//! Patterns of the models, compiled once.
+
+use std::collections::HashMap;
+use std::sync::{OnceLock, RwLock};
+
+use regex_lite::{Regex, RegexBuilder};
+
+/// Compiled size allowed for one pattern. The models' biggest stay far below.
+const MAX_COMPILED_BYTES: usize = 1 << 20;
+
+type Cache = RwLock<HashMap<&'static str, Option<Regex>>>;
+
+/// Whether `text` as a whole matches. A pattern that cannot be compiled here (look-around, Unicode classes) lets every
+/// text pass: the service that cares has to check it itself.
+pub(super) fn matches(pattern: &'static str, text: &str) -> bool {
+    static CACHE: OnceLock<Cache> = OnceLock::new();
+    let cache = CACHE.get_or_init(Cache::default);
+    let check = |regex: &Option<Regex>| regex.as_ref().is_none_or(|regex| regex.is_match(text));
+    // A poisoned lock still holds a whole map: nothing panics between its changes.
+    let known = cache
+        .read()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(regex) = known.get(pattern) {
+        return check(regex);
+    }
+    drop(known);
+    let regex = compile(pattern);
+    let result = check(&regex);
+    cache
+        .write()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+        .insert(pattern, regex);
+    result
+}
+
+/// Whether this crate can enforce a model's pattern.
+pub fn compiles(pattern: &str) -> bool {
+    compile(pattern).is_some()
+}
+
+/// Services match the whole text even where the model's pattern has no anchors (Java's `matches`).
+fn compile(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(&format!("^(?:{pattern})$"))
+        .size_limit(MAX_COMPILED_BYTES)
+        .build()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_whole_texts() {
+        for (pattern, text, want) in [
+            ("[a-z]+", "abc", true),
+            ("[a-z]+", "abc1", false),
+            ("^[a-z]+$", "abc", true),
+            ("a|b", "ab", false),
+            ("[a-z]*", "", true),
+            ("[a-z]+", "abc\n", false),
+            ("(?!no).*", "no", true),
+        ] {
+            assert_eq!(matches(pattern, text), want, "{pattern} on {text:?}");
+        }
+        assert!(!compiles("(?!no).*"));
+    }
+}
