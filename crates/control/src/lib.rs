@@ -2,7 +2,6 @@
 
 pub mod clock;
 pub mod ec2;
-pub mod ec2_stub;
 pub mod ecr;
 pub mod ecs;
 pub mod logs;

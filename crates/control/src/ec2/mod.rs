@@ -23,6 +23,8 @@ pub use records::{
     NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,
     VpcRecord,
 };
-pub use task_interfaces::{TaskInterface, create_task_interface, release_interface};
+pub use task_interfaces::{
+    TaskInterface, create_task_interface, release_interface, release_task_interface,
+};
 pub use topology::ensure_default_vpc;
 pub use zones::zones_of;

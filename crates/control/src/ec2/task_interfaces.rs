@@ -124,6 +124,21 @@ pub fn write_interface(
     );
 }
 
+/// Removes the interface of a task that has ended, by what the task's record keeps of it.
+pub fn release_task_interface(
+    scope: &Scope,
+    subnet_id: &str,
+    private_ipv4_address: &str,
+    interface_id: &str,
+    changes: &mut Changes,
+) {
+    // A task's record holds what `create_task_interface` gave it, which is an address.
+    if let Ok(address) = private_ipv4_address.parse() {
+        changes.delete(&address_key(scope, subnet_id, address));
+    }
+    changes.delete(&kind::NETWORK_INTERFACE.key(scope, interface_id));
+}
+
 /// Removes an interface and frees its address.
 pub fn release_interface(scope: &Scope, interface: &NetworkInterfaceRecord, changes: &mut Changes) {
     changes.delete(&address_key(

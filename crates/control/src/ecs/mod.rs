@@ -16,6 +16,7 @@ use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 
 use crate::caller_arn;
+use crate::ec2::AddressPool;
 use crate::state::State;
 
 /// Value of the `ecs.cpu-architecture` attribute of this machine's tasks.
@@ -35,11 +36,15 @@ pub const CPU_ARCHITECTURE: CPUArchitecture = if cfg!(target_arch = "aarch64") {
 /// ECS. Each method is a line: what it does is in the module of its resource.
 pub struct EcsService {
     state: State,
+    addresses: AddressPool,
 }
 
 impl EcsService {
     pub fn new(state: State) -> Self {
-        Self { state }
+        Self {
+            state,
+            addresses: AddressPool::default(),
+        }
     }
 }
 
@@ -160,7 +165,7 @@ impl Ecs for EcsService {
     }
 
     async fn run_task(&self, c: &RequestContext, r: RunTaskRequest) -> Answer<RunTaskResponse> {
-        tasks::run::run(&self.state, c, r).await
+        tasks::run::run(&self.state, &self.addresses, c, r).await
     }
 
     async fn start_task(

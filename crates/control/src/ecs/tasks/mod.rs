@@ -16,11 +16,11 @@ use crate::state::Changes;
 /// Gives a stopped task's network interface back to its subnet, in the transaction that records the end.
 pub fn release_network(changes: &mut Changes, record: &TaskRecord) {
     let network = &record.network;
-    crate::ec2_stub::release_interface(
-        changes,
+    crate::ec2::release_task_interface(
         &record.scope,
         &network.subnet_id,
         &network.private_ipv4_address,
         &network.eni_id,
+        changes,
     );
 }

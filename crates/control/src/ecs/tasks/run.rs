@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::overrides::{self, Resources};
 use super::render;
-use crate::ec2_stub as ec2;
+use crate::ec2::{
+    self, AddressPool, Ec2LookupError, SecurityGroupRecord, SubnetRecord, TaskInterface,
+};
 use crate::ecs::clusters::{active_cluster, check_strategy};
 use crate::ecs::records::{
     AttachmentStatus, ClientTokenRecord, ClusterRecord, ContainerRecord, NetworkRecord, Tags,
@@ -34,6 +36,7 @@ const LATEST_PLATFORM: &str = "1.4.0";
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>
 pub async fn run(
     state: &State,
+    addresses: &AddressPool,
     context: &RequestContext,
     mut request: RunTaskRequest,
 ) -> Result<RunTaskResponse, ApiError> {
@@ -51,7 +54,7 @@ pub async fn run(
     let outcome = state
         .retrying(|| async {
             let token = token.as_deref().map(|token| (token, digest.as_str()));
-            launch(state, &scope, &cluster, &plan, token).await
+            launch(state, addresses, &scope, &cluster.record.name, &plan, token).await
         })
         .await;
     match (&outcome, &token) {
@@ -100,10 +103,7 @@ struct Plan {
     started_by: Option<String>,
     strategy: Vec<CapacityProviderStrategyItem>,
     platform_version: String,
-    subnets: Vec<ec2::Subnet>,
-    vpc_cidr: String,
-    security_group_ids: Vec<String>,
-    assign_public_ip: bool,
+    network: AwsVpcConfiguration,
     tags: Tags,
     enable_execute_command: bool,
 }
@@ -174,7 +174,7 @@ async fn plan(
     if request.enable_ecs_managed_tags == Some(true) {
         tags.insert("aws:ecs:clusterName".to_owned(), cluster.name.clone());
     }
-    let (subnets, vpc_cidr, security_group_ids) = resolve_network(state, scope, &network).await?;
+    check_network(&network)?;
     Ok(Plan {
         group: request
             .group
@@ -186,10 +186,7 @@ async fn plan(
         started_by: request.started_by,
         strategy,
         platform_version,
-        subnets,
-        vpc_cidr,
-        security_group_ids,
-        assign_public_ip: network.assign_public_ip == Some(AssignPublicIp::Enabled),
+        network,
         tags,
         enable_execute_command: request.enable_execute_command == Some(true),
     })
@@ -269,11 +266,7 @@ fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn resolve_network(
-    state: &State,
-    scope: &Scope,
-    network: &AwsVpcConfiguration,
-) -> Result<(Vec<ec2::Subnet>, String, Vec<String>), ApiError> {
+fn check_network(network: &AwsVpcConfiguration) -> Result<(), ApiError> {
     if network.subnets.is_empty() {
         return Err(errors::invalid_parameter("subnets can not be empty."));
     }
@@ -282,69 +275,97 @@ async fn resolve_network(
             "subnets can have at most {MAX_SUBNETS} items."
         )));
     }
-    let groups = network.security_groups.clone().unwrap_or_default();
-    if groups.len() > MAX_SECURITY_GROUPS {
+    if network
+        .security_groups
+        .as_ref()
+        .is_some_and(|groups| groups.len() > MAX_SECURITY_GROUPS)
+    {
         return Err(errors::invalid_parameter(format!(
             "securityGroups can have at most {MAX_SECURITY_GROUPS} items."
         )));
     }
+    Ok(())
+}
+
+/// The network configuration's names, looked up.
+struct Network {
+    subnets: Vec<Stored<SubnetRecord>>,
+    groups: Vec<Stored<SecurityGroupRecord>>,
+    vpc_cidr: String,
+    assign_public_ip: bool,
+}
+
+async fn resolve_network(
+    state: &State,
+    scope: &Scope,
+    network: &AwsVpcConfiguration,
+) -> Result<Network, ApiError> {
+    let group_ids = network.security_groups.clone().unwrap_or_default();
+    let refused = |what: &str, ids: &[String], error: Ec2LookupError| match error {
+        Ec2LookupError::State(error) => error.into(),
+        error => errors::invalid_parameter(format!(
+            "Error retrieving {what} information for [{}]: {error} (ErrorCode: {})",
+            ids.join(", "),
+            error.code()
+        )),
+    };
     let subnets = ec2::lookup_subnets(state, scope, &network.subnets)
-        .await?
-        .map_err(|error| {
-            errors::invalid_parameter(format!(
-                "Error retrieving subnet information for [{}]: {error} (ErrorCode: {})",
-                network.subnets.join(", "),
-                error.code()
-            ))
-        })?;
-    let vpcs: HashSet<&str> = subnets.iter().map(|s| s.vpc_id.as_str()).collect();
+        .await
+        .map_err(|error| refused("subnet", &network.subnets, error))?;
+    let vpcs: HashSet<&str> = subnets.iter().map(|s| s.record.vpc_id.as_str()).collect();
     if vpcs.len() > 1 {
         return Err(errors::invalid_parameter(
             "The subnets must belong to the same VPC.",
         ));
     }
-    let vpc_id = subnets[0].vpc_id.clone();
-    let vpc_cidr = ec2::vpc_cidr(state, scope, &vpc_id).await?;
-    if groups.is_empty() {
-        let group = ec2::default_security_group(state, scope, &vpc_id).await?;
-        return Ok((subnets, vpc_cidr, vec![group]));
-    }
-    let found = ec2::lookup_security_groups(state, scope, &groups)
+    let vpc_id = subnets[0].record.vpc_id.clone();
+    let vpc_cidr = ec2::lookup_vpc(state, scope, &vpc_id)
         .await?
-        .map_err(|error| {
-            errors::invalid_parameter(format!(
-                "Error retrieving security group information for [{}]: {error} (ErrorCode: {})",
-                groups.join(", "),
-                error.code()
-            ))
-        })?;
-    if let Some(foreign) = found.iter().find(|g| g.vpc_id != vpc_id) {
+        .record
+        .cidr
+        .to_string();
+    let groups = if group_ids.is_empty() {
+        vec![ec2::default_security_group(state, scope, &vpc_id).await?]
+    } else {
+        ec2::lookup_security_groups(state, scope, &group_ids)
+            .await
+            .map_err(|error| refused("security group", &group_ids, error))?
+    };
+    if let Some(foreign) = groups.iter().find(|g| g.record.vpc_id != vpc_id) {
         return Err(errors::invalid_parameter(format!(
             "Security group {} does not appear to belong to the same VPC as the input subnets.",
-            foreign.group_id
+            foreign.record.id
         )));
     }
-    Ok((subnets, vpc_cidr, groups))
+    let assign_public_ip = network.assign_public_ip == Some(AssignPublicIp::Enabled);
+    Ok(Network {
+        subnets,
+        groups,
+        vpc_cidr,
+        assign_public_ip,
+    })
 }
 
 async fn launch(
     state: &State,
+    addresses: &AddressPool,
     scope: &Scope,
-    cluster: &Stored<ClusterRecord>,
+    cluster: &str,
     plan: &Plan,
     token: Option<(&str, &str)>,
 ) -> Result<RunTaskResponse, Attempt<ApiError>> {
+    // Looked up in each try: the transaction requires that subnets and groups are as they were read.
+    let network = resolve_network(state, scope, &plan.network).await?;
     let mut changes = Changes::new();
-    // Not `require(cluster)`: concurrent RunTasks on one cluster must not conflict with each other, and a cluster that
-    // is deleted in this instant had no tasks, so nothing is lost by one that starts beside it.
-    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
-    let mut records = Vec::new();
+    let (mut tasks, mut failures, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..plan.count {
         match task_record(
             state,
+            addresses,
             scope,
-            &cluster.record.name,
+            cluster,
             plan,
+            &network,
             index,
             &mut changes,
         )
@@ -353,7 +374,7 @@ async fn launch(
             Some(record) => {
                 changes.create(&keys::task(scope, &record.cluster, &record.id), &record);
                 tasks.push(render::task(&record, true));
-                records.push(record);
+                ids.push(record.id);
             }
             None => failures.push(Failure {
                 arn: None,
@@ -365,13 +386,10 @@ async fn launch(
     if let Some((token, digest)) = token {
         let record = ClientTokenRecord {
             request_digest: digest.to_owned(),
-            task_ids: records.iter().map(|r| r.id.clone()).collect(),
+            task_ids: ids,
             created_at: state.now(),
         };
-        changes.create(
-            &keys::client_token(scope, &cluster.record.name, token),
-            &record,
-        );
+        changes.create(&keys::client_token(scope, cluster, token), &record);
     }
     if !changes.is_empty() {
         state.commit(changes).await?;
@@ -383,11 +401,17 @@ async fn launch(
 }
 
 /// A new task with an interface of its own; `None` when no subnet has a free address.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call of launch, in a file of its own it would be a struct"
+)]
 async fn task_record(
     state: &State,
+    addresses: &AddressPool,
     scope: &Scope,
     cluster: &str,
     plan: &Plan,
+    network: &Network,
     index: usize,
     changes: &mut Changes,
 ) -> Result<Option<TaskRecord>, ApiError> {
@@ -395,31 +419,35 @@ async fn task_record(
         let mut rng = rand::rng();
         (id::hex32(&mut rng), id::uuid(&mut rng))
     };
-    let description = scope
-        .arn("ecs", format_args!("attachment/{attachment_id}"))
+    let task_arn = scope
+        .arn("ecs", format_args!("task/{cluster}/{task_id}"))
         .to_string();
-    // Tasks of one call spread over the subnets, and so over the zones; a full subnet passes to the next.
+    let now = state.now();
+    // Tasks spread over the subnets, and so over the zones; a full subnet passes to the next.
     let start = usize::from(rand::random::<u8>()) + index;
-    let mut interface = None;
-    for offset in 0..plan.subnets.len() {
-        let subnet = &plan.subnets[(start + offset) % plan.subnets.len()];
-        let wanted = ec2::InterfaceRequest {
+    let mut made = None;
+    for offset in 0..network.subnets.len() {
+        let subnet = &network.subnets[(start + offset) % network.subnets.len()];
+        let wanted = TaskInterface {
             subnet,
-            security_group_ids: &plan.security_group_ids,
-            description: &description,
-            assign_public_ip: plan.assign_public_ip,
+            security_groups: &network.groups,
+            assign_public_ip: network.assign_public_ip,
+            task_arn: &task_arn,
+            attachment_id: &attachment_id,
+            now,
         };
-        interface = ec2::allocate_interface(state, scope, &wanted, changes)
-            .await?
-            .map(|found| (subnet, found));
-        if interface.is_some() {
-            break;
+        match ec2::create_task_interface(state, addresses, scope, wanted, changes).await {
+            Ok(interface) => {
+                made = Some((subnet, interface));
+                break;
+            }
+            Err(Ec2LookupError::NoFreeAddress) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    let Some((subnet, interface)) = interface else {
+    let Some((subnet, interface)) = made else {
         return Ok(None);
     };
-    let now = state.now();
     Ok(Some(TaskRecord {
         containers: containers(&task_id, plan),
         id: task_id,
@@ -437,17 +465,17 @@ async fn task_record(
         overrides: plan.overrides.clone(),
         network: NetworkRecord {
             attachment_id,
-            eni_id: interface.eni_id,
+            eni_id: interface.id,
             mac_address: interface.mac_address,
-            private_ipv4_address: interface.private_ipv4_address,
+            private_ipv4_address: interface.private_ipv4_address.to_string(),
             private_dns_name: interface.private_dns_name,
-            subnet_id: subnet.subnet_id.clone(),
-            subnet_cidr: subnet.cidr_block.clone(),
-            vpc_id: subnet.vpc_id.clone(),
-            vpc_cidr: plan.vpc_cidr.clone(),
-            availability_zone: subnet.availability_zone.clone(),
-            security_group_ids: plan.security_group_ids.clone(),
-            assign_public_ip: plan.assign_public_ip,
+            subnet_id: subnet.record.id.clone(),
+            subnet_cidr: subnet.record.cidr.to_string(),
+            vpc_id: subnet.record.vpc_id.clone(),
+            vpc_cidr: network.vpc_cidr.clone(),
+            availability_zone: subnet.record.zone.clone(),
+            security_group_ids: interface.security_group_ids,
+            assign_public_ip: network.assign_public_ip,
             attachment_status: AttachmentStatus::Precreated,
         },
         desired_status: DesiredStatus::Running,
