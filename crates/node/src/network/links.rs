@@ -1,0 +1,304 @@
+//! Devices, addresses and routes, by netlink.
+
+use super::{
+    error::{Doing, NetworkError, Result, errno},
+    model::Mac,
+};
+use futures_util::TryStreamExt;
+use ipnet::Ipv4Net;
+use nix::errno::Errno;
+use rtnetlink::{
+    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+    packet_route::{
+        AddressFamily,
+        address::{AddressAttribute, AddressFlags},
+        link::{InfoData, InfoVeth, LinkAttribute, LinkMessage},
+        route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
+        rule::{RuleAction, RuleAttribute, RuleMessage},
+    },
+};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    os::fd::AsRawFd,
+};
+use tokio::task::JoinHandle;
+
+/// The task's end of its veth pair. Fargate's own statistics call it eth1 (facts/ecs.md, metadata v4 `networks.eth1`).
+pub const TASK_DEVICE: &str = "eth1";
+/// No larger than what the way out of a usual machine carries, so that no packet of a task needs splitting.
+pub const MTU: u32 = 1500;
+/// All host ends have the same address: each is alone on its link with one task.
+pub const GATEWAY_MAC: Mac = Mac([0x02, 0x4e, 0x47, 0x00, 0x00, 0x01]);
+/// Where in the order of routing rules ours are: before the machine's main table (32766).
+const RULE_PRIORITY: u32 = 0x4e47;
+/// "N": tells our routes and rules from other programs'.
+const PROTOCOL: RouteProtocol = RouteProtocol::Other(0x4e);
+const LOOPBACK_INDEX: u32 = 1;
+
+/// A netlink connection into one network namespace.
+pub struct Links {
+    handle: Handle,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// A device as the kernel lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    pub index: u32,
+    pub name: String,
+    pub group: u32,
+    pub alias: Option<String>,
+}
+
+/// What the machine itself would do with a packet to an address.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostRoute {
+    /// Nothing, or send it to a router far away.
+    Elsewhere,
+    /// The address is the machine's own.
+    Own,
+    /// The address is on a network that the machine is connected to, or another task's.
+    Connected(u32),
+}
+
+impl Links {
+    /// Connects to the network namespace of the calling thread. Needs a runtime's context.
+    pub fn connect() -> Result<Links> {
+        let (connection, handle, _) = rtnetlink::new_connection().doing(|| "open a netlink socket".into())?;
+        Ok(Links { handle, connection: tokio::spawn(connection) })
+    }
+
+    pub async fn find(&self, name: &str) -> Result<Option<Link>> {
+        let mut found = self.handle.link().get().match_name(name.to_owned()).execute();
+        match found.try_next().await {
+            Ok(message) => Ok(message.map(link)),
+            Err(error) if errno(&error) == Some(Errno::ENODEV) => Ok(None),
+            Err(error) => Err(error).doing(|| format!("look for device {name}")),
+        }
+    }
+
+    async fn index(&self, name: &str) -> Result<u32> {
+        let missing = || NetworkError::Netlink { doing: format!("look for device {name}"), message: "it is gone".into() };
+        Ok(self.find(name).await?.ok_or_else(missing)?.index)
+    }
+
+    /// All devices of a group.
+    pub async fn group(&self, group: u32) -> Result<Vec<Link>> {
+        let links = self.handle.link().get().execute().map_ok(link);
+        let links: Vec<Link> = links.try_collect().await.doing(|| "list devices".into())?;
+        Ok(links.into_iter().filter(|link| link.group == group).collect())
+    }
+
+    /// Makes a veth pair: the host's end here, the task's in `netns`, both down.
+    pub async fn add_veth(&self, name: &str, group: u32, netns: &impl AsRawFd, mac: Mac) -> Result<u32> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::default()
+            .name(TASK_DEVICE)
+            .address(mac.0.to_vec())
+            .mtu(MTU)
+            .setns_by_fd(netns.as_raw_fd())
+            .build();
+        let veth = LinkVeth::new(name, TASK_DEVICE)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+            .address(GATEWAY_MAC.0.to_vec())
+            .mtu(MTU)
+            .link_group(group)
+            .build();
+        self.handle.link().add(veth).execute().await.doing(|| format!("create veth {name}"))?;
+        self.index(name).await
+    }
+
+    pub async fn up(&self, index: u32, alias: &str) -> Result<()> {
+        let mut change = LinkUnspec::new_with_index(index).up();
+        if !alias.is_empty() {
+            change = change.alias(alias);
+        }
+        self.handle.link().change(change.build()).execute().await.doing(|| format!("bring device {index} up"))
+    }
+
+    /// Moves devices into `trash` and deletes that group: one wait for the kernel's readers, not one for each.
+    pub async fn delete(&self, indexes: &[u32], trash: u32) -> Result<()> {
+        for &index in indexes {
+            let change = LinkUnspec::new_with_index(index).link_group(trash).build();
+            match self.handle.link().change(change).execute().await {
+                Err(error) if errno(&error) == Some(Errno::ENODEV) => {}
+                done => done.doing(|| format!("move device {index}"))?,
+            }
+        }
+        self.delete_group(trash).await
+    }
+
+    pub async fn delete_group(&self, group: u32) -> Result<()> {
+        let message = LinkMessageBuilder::<LinkUnspec>::default().link_group(group).build();
+        match self.handle.link().del_with_message(message).execute().await {
+            Err(error) if errno(&error) == Some(Errno::ENODEV) => Ok(()),
+            done => done.doing(|| format!("delete the devices of group {group:#x}")),
+        }
+    }
+
+    /// A device that holds an address of the node: a bridge without ports, for some kernels have no dummy devices.
+    pub async fn add_holder(&self, name: &str, group: u32) -> Result<u32> {
+        let holder = LinkBridge::new(name).link_group(group).build();
+        self.handle.link().add(holder).execute().await.doing(|| format!("create device {name}"))?;
+        self.index(name).await
+    }
+
+    /// IPv4 addresses with their device's index.
+    pub async fn addresses(&self) -> Result<Vec<(u32, Ipv4Addr)>> {
+        let messages = self.handle.address().get().execute();
+        let messages: Vec<_> = messages.try_collect().await.doing(|| "list addresses".into())?;
+        let local = |attribute: &AddressAttribute| match attribute {
+            AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+            _ => None,
+        };
+        let of = |message: &rtnetlink::packet_route::address::AddressMessage| {
+            Some((message.header.index, message.attributes.iter().find_map(local)?))
+        };
+        Ok(messages.iter().filter_map(of).collect())
+    }
+
+    pub async fn add_address(&self, index: u32, address: Ipv4Addr, prefix: u8) -> Result<()> {
+        let mut request = self.handle.address().add(index, address.into(), prefix);
+        // The range behind the prefix is not on this link: everything goes by the gateway.
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+        request.execute().await.doing(|| format!("add address {address}"))
+    }
+
+    /// A neighbour that needs no asking and cannot be changed by an answer.
+    pub async fn add_neighbour(&self, index: u32, address: Ipv4Addr, mac: Mac) -> Result<()> {
+        let request = self.handle.neighbours().add(index, address.into()).link_layer_address(&mac.0);
+        request.replace().execute().await.doing(|| format!("add neighbour {address}"))
+    }
+
+    /// Sets up the inside of a task's namespace.
+    pub async fn configure_task(&self, address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> Result<()> {
+        self.up(LOOPBACK_INDEX, "").await?;
+        let index = self.index(TASK_DEVICE).await?;
+        self.add_address(index, address, prefix).await?;
+        self.up(index, "").await?;
+        self.add_neighbour(index, gateway, GATEWAY_MAC).await?;
+        let route = route().gateway(gateway).output_interface(index).onlink().build();
+        self.handle.route().add(route).execute().await.doing(|| format!("add a default route by {gateway}"))
+    }
+
+    /// Leads an address to a device in one routing table.
+    pub async fn add_task_route(&self, address: Ipv4Addr, index: u32, table: u32) -> Result<()> {
+        let route = task_route(address, index).table_id(table).build();
+        let request = self.handle.route().add(route).replace();
+        request.execute().await.doing(|| format!("add a route to {address}"))
+    }
+
+    /// Leads an address to a device for the machine itself. False: the machine has another route to exactly it.
+    pub async fn add_host_route(&self, address: Ipv4Addr, index: u32, source: Ipv4Addr) -> Result<bool> {
+        let route = task_route(address, index).pref_source(source).build();
+        match self.handle.route().add(route).execute().await {
+            Ok(()) => Ok(true),
+            Err(error) if errno(&error) == Some(Errno::EEXIST) => Ok(false),
+            Err(error) => Err(error).doing(|| format!("add the host's route to {address}")),
+        }
+    }
+
+    /// What the machine would do with a packet of its own to `address`.
+    pub async fn host_route(&self, address: Ipv4Addr) -> Result<HostRoute> {
+        let query = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+        let answer = match self.handle.route().get(query).execute().try_next().await {
+            Ok(answer) => answer,
+            // No route at all, or one that says "no".
+            Err(error) if errno(&error).is_some() => None,
+            Err(error) => return Err(error).doing(|| format!("ask for the route to {address}")),
+        };
+        let Some(answer) = answer else { return Ok(HostRoute::Elsewhere) };
+        if answer.header.kind == RouteType::Local {
+            return Ok(HostRoute::Own);
+        }
+        let gateway = answer.attributes.iter().any(|a| matches!(a, RouteAttribute::Gateway(_) | RouteAttribute::Via(_)));
+        let device = answer.attributes.iter().find_map(|a| match a {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        });
+        Ok(match device {
+            Some(index) if !gateway => HostRoute::Connected(index),
+            _ => HostRoute::Elsewhere,
+        })
+    }
+
+    /// Routes packets with a mark by the table of the same number. False: somebody has that rule already.
+    pub async fn add_mark_rule(&self, mark: u32) -> Result<bool> {
+        let mut request = self.handle.rule().add().v4();
+        *request.message_mut() = mark_rule(mark);
+        match request.execute().await {
+            Ok(()) => Ok(true),
+            Err(error) if errno(&error) == Some(Errno::EEXIST) => Ok(false),
+            Err(error) => Err(error).doing(|| format!("add the routing rule for mark {mark:#x}")),
+        }
+    }
+
+    pub async fn remove_mark_rule(&self, mark: u32) -> Result<()> {
+        match self.handle.rule().del(mark_rule(mark)).execute().await {
+            Err(error) if errno(&error) == Some(Errno::ENOENT) => Ok(()),
+            done => done.doing(|| format!("remove the routing rule for mark {mark:#x}")),
+        }
+    }
+
+    /// The rest of a VPC's range leads nowhere, and not to whatever the machine's main table has there.
+    pub async fn add_unreachable(&self, range: Ipv4Net, table: u32) -> Result<()> {
+        let route = route()
+            .destination_prefix(range.network(), range.prefix_len())
+            .kind(RouteType::Unreachable)
+            .table_id(table)
+            .build();
+        let request = self.handle.route().add(route).replace();
+        request.execute().await.doing(|| format!("close the range {range} in table {table:#x}"))
+    }
+
+    pub async fn flush_table(&self, table: u32) -> Result<()> {
+        let all = self.handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
+        let all: Vec<RouteMessage> = all.try_collect().await.doing(|| "list routes".into())?;
+        for message in all.into_iter().filter(|message| message.attributes.contains(&RouteAttribute::Table(table))) {
+            match self.handle.route().del(message).execute().await {
+                Err(error) if errno(&error) == Some(Errno::ESRCH) => {}
+                done => done.doing(|| format!("empty routing table {table:#x}"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn route() -> RouteMessageBuilder<Ipv4Addr> {
+    RouteMessageBuilder::<Ipv4Addr>::new().protocol(PROTOCOL)
+}
+
+fn task_route(address: Ipv4Addr, index: u32) -> RouteMessageBuilder<Ipv4Addr> {
+    route().destination_prefix(address, 32).output_interface(index).scope(RouteScope::Link)
+}
+
+fn mark_rule(mark: u32) -> RuleMessage {
+    let mut rule = RuleMessage::default();
+    rule.header.family = AddressFamily::Inet;
+    rule.header.action = RuleAction::ToTable;
+    rule.attributes = vec![
+        RuleAttribute::FwMark(mark),
+        RuleAttribute::Table(mark),
+        RuleAttribute::Priority(RULE_PRIORITY),
+        RuleAttribute::Protocol(PROTOCOL),
+    ];
+    rule
+}
+
+fn link(message: LinkMessage) -> Link {
+    let mut link = Link { index: message.header.index, name: String::new(), group: 0, alias: None };
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Group(group) => link.group = group,
+            LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
+            _ => {}
+        }
+    }
+    link
+}

@@ -1,0 +1,320 @@
+//! The firewall: what may pass between tasks, the node and the world, as one table.
+//!
+//! ```text
+//!            from a task                                              to a task
+//! prerouting ── own address and device? ── mark and conntrack zone of its VPC
+//!   │ dstnat: the resolver's and the metadata addresses become the node's own
+//!   ├─ forward ── groups' egress ── permitted ┬─ same VPC: receiver's groups' ingress
+//!   │                                         └─ outside: only with a public address ── srcnat
+//!   └─ input ──── DNS, metadata: always; else as "outside"
+//! forward (from outside) ── public address ── receiver's groups' ingress
+//! output (from the host) ──────────────────── receiver's groups' ingress
+//! ```
+//! What a packet costs does not grow with the number of tasks or groups: devices lead to chains through verdict maps,
+//! members of groups are sets. Interfaces with equal groups share their chains, so that a new task of a service is
+//! only a handful of set elements.
+//!
+//! AWS: VPC guide, security-groups.md and security-group-rules.md; facts/network-and-discovery.md sections 3-5.
+
+use super::{
+    model::{EniId, Group, GroupId, Peer, Policy, Rule, Traffic, VpcId},
+    ruleset::Ruleset,
+    vpc::mark,
+};
+use ipnet::Ipv4Net;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    sync::Arc,
+};
+
+/// The Amazon-provided resolver has this address in every VPC, beside the base of the VPC's range plus two.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
+/// Task metadata and task credentials.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+/// Where the node serves what tasks see as 169.254.170.2:80, on its own link-local address. The number is the one
+/// that the ECS agent uses. Until something listens there, a connection is refused at once.
+pub const METADATA_PORT: u16 = 51679;
+
+/// Everything that the firewall depends on.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The node's own address towards its tasks.
+    pub node_address: Ipv4Addr,
+    pub policy: Arc<Policy>,
+    pub vpcs: BTreeMap<VpcId, Vpc>,
+    /// By the name of the host's end of the veth pair.
+    pub tasks: BTreeMap<String, Arc<Task>>,
+    /// Devices that do not forward unless we make them (see `forwarding`).
+    pub opened_uplinks: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vpc {
+    pub number: u32,
+    pub cidr: Ipv4Net,
+    /// Ports of the VPC's resolver on the node's address.
+    pub dns: Option<DnsPorts>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DnsPorts {
+    pub udp: u16,
+    pub tcp: u16,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    pub eni: EniId,
+    pub vpc: VpcId,
+    pub address: Ipv4Addr,
+    pub public: bool,
+    /// As at the start of the task; the policy's word on the interface counts more.
+    pub groups: BTreeSet<GroupId>,
+}
+
+/// What happens to a flow that is known. A packet that belongs to none and cannot begin one is dropped.
+const KNOWN_FLOWS: &str = "ct state vmap { established : accept, related : accept, invalid : drop }";
+
+/// The table for a model.
+pub fn render(model: &Model) -> Ruleset {
+    let mut table = Ruleset::default();
+    declare_sets(&mut table);
+    base_chains(&mut table, model);
+    for vpc in model.vpcs.values() {
+        vpc_chains(&mut table, model, vpc);
+    }
+    for (veth, task) in &model.tasks {
+        add_task(&mut table, model, veth, task);
+    }
+    // Only now does the table have all sets that rules refer to.
+    for task in model.tasks.values().filter(|task| !model.policy.interfaces.contains_key(&task.eni)) {
+        add_member(&mut table, task.address, &task.groups);
+    }
+    for member in model.policy.interfaces.values() {
+        add_member(&mut table, member.address, &member.groups);
+    }
+    table
+}
+
+fn declare_sets(table: &mut Ruleset) {
+    // Devices of tasks; those that may talk to the world; those we made forward.
+    table.set("tasks", "type ifname;");
+    table.set("public", "type ifname;");
+    table.set("opened", "type ifname;");
+    // Which device is in which VPC, by its mark.
+    table.set("members", "type mark . ifname;");
+    table.set("vpc_ranges", "type ipv4_addr; flags interval; auto-merge;");
+    table.set("sources", "type ifname . ipv4_addr : verdict;");
+    table.set("egress", "type ifname : verdict;");
+    table.set("ingress", "type ifname : verdict;");
+    table.set("zones", "type ifname : verdict;");
+}
+
+fn base_chains(table: &mut Ruleset, model: &Model) {
+    let node = model.node_address;
+    for uplink in &model.opened_uplinks {
+        table.element("opened", quoted(uplink));
+    }
+    // Before conntrack, which must know the zone.
+    table.chain(
+        "prerouting",
+        "type filter hook prerouting priority raw; policy accept;",
+        vec![
+            "iifname . ip saddr vmap @sources".into(),
+            // Another sender address, or IPv6.
+            "iifname @tasks drop".into(),
+        ],
+    );
+    table.chain(
+        "output_zone",
+        "type filter hook output priority raw; policy accept;",
+        vec!["oifname vmap @zones".into()],
+    );
+    let mut dstnat = vec![format!(
+        "iifname @tasks ip daddr {METADATA} tcp dport 80 dnat ip to {node}:{METADATA_PORT}"
+    )];
+    for vpc in model.vpcs.values() {
+        let Some(ports) = vpc.dns else { continue };
+        for (protocol, port) in [("udp", ports.udp), ("tcp", ports.tcp)] {
+            dstnat.push(format!(
+                "meta mark {} ip daddr {{ {RESOLVER}, {} }} {protocol} dport 53 dnat ip to {node}:{port}",
+                mark_text(vpc.number),
+                resolver_of(vpc.cidr),
+            ));
+        }
+    }
+    table.chain("dstnat", "type nat hook prerouting priority dstnat; policy accept;", dstnat);
+    table.chain(
+        "srcnat",
+        "type nat hook postrouting priority srcnat; policy accept;",
+        vec!["iifname @tasks oifname != @tasks masquerade".into()],
+    );
+    table.chain(
+        "forward",
+        "type filter hook forward priority filter; policy accept;",
+        vec![
+            "iifname vmap @egress".into(),
+            "oifname @tasks goto from_outside".into(),
+            // We made this device forward for the answers to our tasks, not to turn the machine into a router.
+            // Published ports of other programs (Docker) are destination-translated and stay open.
+            "iifname @opened ct state new ct status ! dnat drop".into(),
+        ],
+    );
+    table.chain(
+        "from_outside",
+        "",
+        vec![
+            KNOWN_FLOWS.into(),
+            // References to groups mean private addresses; nobody outside may claim one.
+            "ip saddr @vpc_ranges drop".into(),
+            "oifname @public oifname vmap @ingress".into(),
+            "drop".into(),
+        ],
+    );
+    table.chain(
+        "input",
+        "type filter hook input priority filter; policy accept;",
+        vec![
+            // No security group can block these two (VPC guide, security-groups.md).
+            format!("iifname @tasks ip daddr {node} ct status dnat accept"),
+            "iifname vmap @egress".into(),
+        ],
+    );
+    table.chain(
+        "output",
+        "type filter hook output priority filter; policy accept;",
+        vec!["oifname vmap @ingress".into()],
+    );
+    // Where a packet goes on that the sender's groups let out.
+    table.chain(
+        "permitted",
+        "",
+        vec![
+            "meta mark . oifname @members oifname vmap @ingress".into(),
+            "oifname @tasks drop".into(),
+            // Never the instance metadata of the machine below us.
+            "ip daddr 169.254.0.0/16 drop".into(),
+            "iifname @public accept".into(),
+            "drop".into(),
+        ],
+    );
+}
+
+fn vpc_chains(table: &mut Ruleset, model: &Model, vpc: &Vpc) {
+    let (number, mark) = (vpc.number, mark_text(vpc.number));
+    table.element("vpc_ranges", vpc.cidr.to_string());
+    // Both ends in the zone within the VPC and towards the node. A flow to the world is translated: its answers come
+    // from a device without a zone, so only its first direction may have one.
+    table.chain(
+        &format!("vpc_{number}"),
+        "",
+        vec![
+            format!("meta mark set {mark}"),
+            format!("fib daddr type vmap {{ local : goto zone_{number}, broadcast : drop, multicast : drop }}"),
+            format!("ip daddr {{ {}, {RESOLVER}, {METADATA}, {} }} goto zone_{number}", vpc.cidr, model.node_address),
+            format!("ct original zone set {number} accept"),
+        ],
+    );
+    table.chain(&format!("zone_{number}"), "", vec![format!("ct zone set {number} accept")]);
+}
+
+fn add_task(table: &mut Ruleset, model: &Model, veth: &str, task: &Task) {
+    let Some(vpc) = model.vpcs.get(&task.vpc) else { return };
+    let groups = model.policy.interfaces.get(&task.eni).map_or(&task.groups, |member| &member.groups);
+    let profile = profile_chains(table, model, groups);
+    let device = quoted(veth);
+    table.element("tasks", device.clone());
+    if task.public {
+        table.element("public", device.clone());
+    }
+    table.element("members", format!("{} . {device}", mark_text(vpc.number)));
+    table.verdict("sources", format!("{device} . {}", task.address), format!("goto vpc_{}", vpc.number));
+    table.verdict("egress", device.clone(), format!("goto out_{profile}"));
+    table.verdict("ingress", device.clone(), format!("goto in_{profile}"));
+    table.verdict("zones", device, format!("goto zone_{}", vpc.number));
+}
+
+fn add_member(table: &mut Ruleset, address: Ipv4Addr, groups: &BTreeSet<GroupId>) {
+    for group in groups {
+        // Only where a rule refers to the group is there a set.
+        table.element(&members_of(group), address.to_string());
+    }
+}
+
+/// The two chains of all interfaces that have these groups; the answer is the suffix of their names.
+fn profile_chains(table: &mut Ruleset, model: &Model, groups: &BTreeSet<GroupId>) -> String {
+    let names: Vec<&str> = groups.iter().map(GroupId::as_str).collect();
+    let profile = hex::encode(&Sha256::digest(names.join(","))[..6]);
+    if table.chains.contains_key(&format!("in_{profile}")) {
+        return profile;
+    }
+    for direction in ["in", "out"] {
+        let mut rules = vec![KNOWN_FLOWS.to_owned()];
+        for (id, group) in groups.iter().filter_map(|id| Some((id, model.policy.groups.get(id)?))) {
+            group_chain(table, direction, id, group);
+            rules.push(format!("jump {id}_{direction}"));
+        }
+        rules.push("drop".into());
+        table.chain(&format!("{direction}_{profile}"), "", rules);
+    }
+    profile
+}
+
+fn group_chain(table: &mut Ruleset, direction: &str, id: &GroupId, group: &Group) {
+    let name = format!("{id}_{direction}");
+    if table.chains.contains_key(&name) {
+        return;
+    }
+    let (rules, address, verdict) = match direction {
+        "in" => (&group.ingress, "saddr", "accept"),
+        _ => (&group.egress, "daddr", "goto permitted"),
+    };
+    for rule in rules {
+        if let Peer::Group(peer) = &rule.peer {
+            table.set(&members_of(peer), "type ipv4_addr;");
+        }
+    }
+    let rules = rules.iter().map(|rule| rule_text(rule, address, verdict)).collect();
+    table.chain(&name, "", rules);
+}
+
+fn rule_text(rule: &Rule, address: &str, verdict: &str) -> String {
+    let peer = match &rule.peer {
+        Peer::Cidr(net) if net.prefix_len() == 0 => String::new(),
+        Peer::Cidr(net) => format!("ip {address} {net} "),
+        Peer::Group(group) => format!("ip {address} @{} ", members_of(group)),
+    };
+    let traffic = match rule.traffic {
+        Traffic::All => String::new(),
+        Traffic::Protocol(number) => format!("ip protocol {number} "),
+        Traffic::Ports { protocol, from: 0, to: u16::MAX } => format!("ip protocol {protocol} "),
+        Traffic::Ports { protocol, from, to } => {
+            let name = if protocol == 6 { "tcp" } else { "udp" };
+            if from == to { format!("{name} dport {from} ") } else { format!("{name} dport {from}-{to} ") }
+        }
+        Traffic::Icmp { kind: None, .. } => "ip protocol 1 ".into(),
+        Traffic::Icmp { kind: Some(kind), code: None } => format!("icmp type {kind} "),
+        Traffic::Icmp { kind: Some(kind), code: Some(code) } => format!("icmp type {kind} icmp code {code} "),
+    };
+    format!("{peer}{traffic}{verdict}")
+}
+
+fn members_of(group: &GroupId) -> String {
+    format!("{group}_members")
+}
+
+fn mark_text(number: u32) -> String {
+    format!("{:#010x}", mark(number))
+}
+
+/// Device names of ours are letters and digits; an uplink's may hold nearly anything but a quote matters only here.
+fn quoted(device: &str) -> String {
+    format!("\"{device}\"")
+}
+
+/// "The base of the VPC network range plus two" (VPC guide, AmazonDNS-concepts.md).
+pub fn resolver_of(vpc: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from_bits(vpc.network().to_bits().saturating_add(2))
+}

@@ -1,0 +1,60 @@
+//! VPCs on one machine: a number, a routing table and a conntrack zone each.
+//!
+//! Every account and region has a default VPC with the same range, so two tasks of one machine may have the same
+//! address. Packets are therefore marked with the number of their sender's VPC and routed by that VPC's own table,
+//! and conntrack keeps the flows of each apart. The number is the machine's: it is claimed by adding the routing rule,
+//! which the kernel refuses to have twice, so two Neargates do not meet.
+
+use super::{
+    error::{NetworkError, Result},
+    links::Links,
+    model::VpcId,
+};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many VPCs may have tasks on one machine at once. Each is one routing rule, and rules are tried in order.
+pub const MAX_VPCS: u32 = 1024;
+
+/// "NG": the upper half of marks and table numbers, so that they do not look like those of other programs.
+const MARK_BASE: u32 = 0x4e47_0000;
+
+/// The packet mark of a VPC, also the number of its routing table.
+pub fn mark(number: u32) -> u32 {
+    MARK_BASE + number
+}
+
+/// A VPC that has (or had) tasks here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VpcRecord {
+    pub number: u32,
+    pub cidr: Ipv4Net,
+}
+
+/// Claims a number and sets up the routing table of a VPC.
+pub async fn create(links: &Links, id: &VpcId, cidr: Ipv4Net, taken: &BTreeMap<VpcId, VpcRecord>) -> Result<VpcRecord> {
+    for number in 1..=MAX_VPCS {
+        if taken.values().any(|vpc| vpc.number == number) {
+            continue;
+        }
+        if links.add_mark_rule(mark(number)).await? {
+            // Whatever an earlier owner left in the table must not lead anywhere.
+            links.flush_table(mark(number)).await?;
+            links.add_unreachable(cidr, mark(number)).await?;
+            return Ok(VpcRecord { number, cidr });
+        }
+    }
+    Err(NetworkError::TooManyVpcs(id.to_string()))
+}
+
+/// Makes sure that a VPC of an earlier process still has its rule and table.
+pub async fn restore(links: &Links, vpc: &VpcRecord) -> Result<()> {
+    links.add_mark_rule(mark(vpc.number)).await?;
+    links.add_unreachable(vpc.cidr, mark(vpc.number)).await
+}
+
+pub async fn remove(links: &Links, vpc: &VpcRecord) -> Result<()> {
+    links.flush_table(mark(vpc.number)).await?;
+    links.remove_mark_rule(mark(vpc.number)).await
+}
