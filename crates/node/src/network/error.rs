@@ -7,7 +7,11 @@ use std::{io, net::Ipv4Addr, path::PathBuf};
 pub enum NetworkError {
     /// A value from the server that cannot be used. Retrying does not help.
     #[error("{what} {value:?} is not valid: {reason}")]
-    Invalid { what: &'static str, value: String, reason: String },
+    Invalid {
+        what: &'static str,
+        value: String,
+        reason: String,
+    },
 
     /// The policy does not name the group, so its VPC is unknown. Apply the policy before attaching.
     #[error("security group {0} is in no network policy that this node has")]
@@ -19,7 +23,10 @@ pub enum NetworkError {
 
     /// Nothing of the task's network is there any more (or not all of it).
     #[error("the network of task {task_id} is gone: {reason}")]
-    NotFound { task_id: String, reason: &'static str },
+    NotFound {
+        task_id: String,
+        reason: &'static str,
+    },
 
     /// All numbers for VPCs are taken, by this node or by other programs' routing rules.
     #[error("no routing table left for VPC {0}: {MAX_VPCS} are in use", MAX_VPCS = super::vpc::MAX_VPCS)]
@@ -59,7 +66,10 @@ pub(super) trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|source| NetworkError::Io { doing: what(), source: source.into() })
+        self.map_err(|source| NetworkError::Io {
+            doing: what(),
+            source: source.into(),
+        })
     }
 }
 
@@ -71,7 +81,10 @@ impl<T> Doing<T> for nix::Result<T> {
 
 impl<T> Doing<T> for std::result::Result<T, rtnetlink::Error> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| NetworkError::Netlink { doing: what(), message: describe(&error) })
+        self.map_err(|error| NetworkError::Netlink {
+            doing: what(),
+            message: describe(&error),
+        })
     }
 }
 
@@ -86,7 +99,9 @@ fn describe(error: &rtnetlink::Error) -> String {
 /// The error number that the kernel answered with, if it did.
 pub(super) fn errno(error: &rtnetlink::Error) -> Option<nix::errno::Errno> {
     match error {
-        rtnetlink::Error::NetlinkError(message) => Some(nix::errno::Errno::from_raw(-message.raw_code())),
+        rtnetlink::Error::NetlinkError(message) => {
+            Some(nix::errno::Errno::from_raw(-message.raw_code()))
+        }
         _ => None,
     }
 }

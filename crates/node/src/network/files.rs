@@ -14,18 +14,33 @@ pub struct TaskFiles {
 
 /// A name may stand in these files only if it cannot begin a second line or field.
 fn is_host_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+    !name.is_empty()
+        && name.len() <= 253
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
 /// The files for a task with this interface.
 pub fn task_files(message: &NetworkInterface) -> Result<TaskFiles> {
     let interface = Interface::try_from(message)?;
     let fallback = || format!("ip-{}", interface.address.to_string().replace('.', "-"));
-    let hostname = Some(message.private_dns_name.clone()).filter(|name| is_host_name(name)).unwrap_or_else(fallback);
-    let search = hostname.split_once('.').map(|(_, domain)| format!("search {domain}\n")).unwrap_or_default();
+    let hostname = Some(message.private_dns_name.clone())
+        .filter(|name| is_host_name(name))
+        .unwrap_or_else(fallback);
+    let search = hostname
+        .split_once('.')
+        .map(|(_, domain)| format!("search {domain}\n"))
+        .unwrap_or_default();
     Ok(TaskFiles {
-        hosts: format!("127.0.0.1 localhost\n::1 localhost\n{} {hostname}\n", interface.address),
-        resolv_conf: format!("{search}nameserver {}\n", rules::resolver_of(interface.vpc_cidr)),
+        hosts: format!(
+            "127.0.0.1 localhost\n::1 localhost\n{} {hostname}\n",
+            interface.address
+        ),
+        resolv_conf: format!(
+            "{search}nameserver {}\n",
+            rules::resolver_of(interface.vpc_cidr)
+        ),
         hostname,
     })
 }
@@ -48,14 +63,32 @@ mod tests {
             ..NetworkInterface::default()
         };
         for (name, dns_name, hostname, search) in [
-            ("us-east-1", "ip-172-31-16-5.ec2.internal", "ip-172-31-16-5.ec2.internal", "search ec2.internal\n"),
+            (
+                "us-east-1",
+                "ip-172-31-16-5.ec2.internal",
+                "ip-172-31-16-5.ec2.internal",
+                "search ec2.internal\n",
+            ),
             ("without a name", "", "ip-172-31-16-5", ""),
-            ("a name with a line break", "a\nnameserver 6.6.6.6", "ip-172-31-16-5", ""),
+            (
+                "a name with a line break",
+                "a\nnameserver 6.6.6.6",
+                "ip-172-31-16-5",
+                "",
+            ),
         ] {
             let files = task_files(&interface(dns_name)).expect(name);
             assert_eq!(files.hostname, hostname, "{name}");
-            assert_eq!(files.resolv_conf, format!("{search}nameserver 172.31.0.2\n"), "{name}");
-            assert_eq!(files.hosts, format!("127.0.0.1 localhost\n::1 localhost\n172.31.16.5 {hostname}\n"), "{name}");
+            assert_eq!(
+                files.resolv_conf,
+                format!("{search}nameserver 172.31.0.2\n"),
+                "{name}"
+            );
+            assert_eq!(
+                files.hosts,
+                format!("127.0.0.1 localhost\n::1 localhost\n172.31.16.5 {hostname}\n"),
+                "{name}"
+            );
         }
     }
 }

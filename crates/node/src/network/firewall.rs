@@ -6,9 +6,9 @@
 use super::{
     error::{NetworkError, Result},
     model::Policy,
+    model::VpcId,
     rules::{self, DnsPorts, Model, Task, Vpc},
     ruleset::Ruleset,
-    model::VpcId,
 };
 use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
@@ -25,11 +25,20 @@ const NFT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step from a model to the next.
 pub enum Change {
-    AddTask { veth: String, task: Arc<Task>, vpc: (VpcId, Vpc) },
-    RemoveTask { veth: String },
+    AddTask {
+        veth: String,
+        task: Arc<Task>,
+        vpc: (VpcId, Vpc),
+    },
+    RemoveTask {
+        veth: String,
+    },
     Policy(Arc<Policy>),
     OpenedUplinks(BTreeSet<String>),
-    DnsPorts { vpc: VpcId, ports: DnsPorts },
+    DnsPorts {
+        vpc: VpcId,
+        ports: DnsPorts,
+    },
     RemoveVpcs(Vec<VpcId>),
     /// Write the table anew, whatever the kernel has.
     Rebuild,
@@ -59,8 +68,15 @@ impl Firewall {
     /// change that is not quiet: then it is replaced whole.
     pub fn start(table: String, model: Model) -> Firewall {
         let (requests, receiver) = mpsc::channel(MAX_WAITING);
-        let writer = Writer { table, model, live: None };
-        Firewall { requests, writer: tokio::spawn(writer.run(receiver)) }
+        let writer = Writer {
+            table,
+            model,
+            live: None,
+        };
+        Firewall {
+            requests,
+            writer: tokio::spawn(writer.run(receiver)),
+        }
     }
 
     /// Returns when the kernel has the change.
@@ -75,7 +91,14 @@ impl Firewall {
 
     async fn send(&self, changes: Vec<Change>, quiet: bool) -> Result<()> {
         let (done, result) = oneshot::channel();
-        self.requests.send(Request { changes, quiet, done }).await.map_err(|_| NetworkError::Closed)?;
+        self.requests
+            .send(Request {
+                changes,
+                quiet,
+                done,
+            })
+            .await
+            .map_err(|_| NetworkError::Closed)?;
         result.await.map_err(|_| NetworkError::Closed)?
     }
 }
@@ -102,7 +125,11 @@ impl Writer {
                 }
                 answers.push(request.done);
             }
-            let result = if quiet { Ok(()) } else { self.commit(&next, rebuild).await };
+            let result = if quiet {
+                Ok(())
+            } else {
+                self.commit(&next, rebuild).await
+            };
             if result.is_ok() {
                 self.model = next;
             }
@@ -130,7 +157,11 @@ impl Writer {
 
 fn apply(model: &mut Model, change: Change) {
     match change {
-        Change::AddTask { veth, task, vpc: (id, vpc) } => {
+        Change::AddTask {
+            veth,
+            task,
+            vpc: (id, vpc),
+        } => {
             model.vpcs.entry(id).or_insert(vpc);
             model.tasks.insert(veth, task);
         }
@@ -165,7 +196,11 @@ async fn run_script(script: &str) -> Result<()> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| failed(format!("cannot be started ({error}); install the package nftables")))?;
+        .map_err(|error| {
+            failed(format!(
+                "cannot be started ({error}); install the package nftables"
+            ))
+        })?;
     let mut stdin = nft.stdin.take();
     let feed_and_wait = async {
         if let Some(mut stdin) = stdin.take() {
@@ -183,5 +218,7 @@ async fn run_script(script: &str) -> Result<()> {
     }
     let message = String::from_utf8_lossy(&output.stderr);
     tracing::debug!(script, %message, "nft refused a script");
-    Err(failed(message.lines().next().unwrap_or("no message").to_owned()))
+    Err(failed(
+        message.lines().next().unwrap_or("no message").to_owned(),
+    ))
 }

@@ -79,16 +79,37 @@ mod tests {
 
     #[test]
     fn uplinks_are_the_devices_of_default_routes() {
-        let head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+        let head =
+            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
         for (name, rows, want) in [
             ("none", "", vec![]),
-            ("one", "eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n", vec!["eth0"]),
-            ("a subnet is none", "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", vec![]),
-            ("half of the world is none", "tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n", vec![]),
-            ("a quote", "e\"0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n", vec![]),
+            (
+                "one",
+                "eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n",
+                vec!["eth0"],
+            ),
+            (
+                "a subnet is none",
+                "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n",
+                vec![],
+            ),
+            (
+                "half of the world is none",
+                "tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n",
+                vec![],
+            ),
+            (
+                "a quote",
+                "e\"0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n",
+                vec![],
+            ),
         ] {
             let text = format!("{head}{rows}");
-            assert_eq!(default_route_devices(&text).collect::<Vec<_>>(), want, "{name}");
+            assert_eq!(
+                default_route_devices(&text).collect::<Vec<_>>(),
+                want,
+                "{name}"
+            );
         }
     }
 }

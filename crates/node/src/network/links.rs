@@ -70,12 +70,21 @@ pub enum HostRoute {
 impl Links {
     /// Connects to the network namespace of the calling thread. Needs a runtime's context.
     pub fn connect() -> Result<Links> {
-        let (connection, handle, _) = rtnetlink::new_connection().doing(|| "open a netlink socket".into())?;
-        Ok(Links { handle, connection: tokio::spawn(connection) })
+        let (connection, handle, _) =
+            rtnetlink::new_connection().doing(|| "open a netlink socket".into())?;
+        Ok(Links {
+            handle,
+            connection: tokio::spawn(connection),
+        })
     }
 
     pub async fn find(&self, name: &str) -> Result<Option<Link>> {
-        let mut found = self.handle.link().get().match_name(name.to_owned()).execute();
+        let mut found = self
+            .handle
+            .link()
+            .get()
+            .match_name(name.to_owned())
+            .execute();
         match found.try_next().await {
             Ok(message) => Ok(message.map(link)),
             Err(error) if errno(&error) == Some(Errno::ENODEV) => Ok(None),
@@ -84,7 +93,10 @@ impl Links {
     }
 
     async fn index(&self, name: &str) -> Result<u32> {
-        let missing = || NetworkError::Netlink { doing: format!("look for device {name}"), message: "it is gone".into() };
+        let missing = || NetworkError::Netlink {
+            doing: format!("look for device {name}"),
+            message: "it is gone".into(),
+        };
         Ok(self.find(name).await?.ok_or_else(missing)?.index)
     }
 
@@ -92,11 +104,20 @@ impl Links {
     pub async fn group(&self, group: u32) -> Result<Vec<Link>> {
         let links = self.handle.link().get().execute().map_ok(link);
         let links: Vec<Link> = links.try_collect().await.doing(|| "list devices".into())?;
-        Ok(links.into_iter().filter(|link| link.group == group).collect())
+        Ok(links
+            .into_iter()
+            .filter(|link| link.group == group)
+            .collect())
     }
 
     /// Makes a veth pair: the host's end here, the task's in `netns`, both down.
-    pub async fn add_veth(&self, name: &str, group: u32, netns: &impl AsRawFd, mac: Mac) -> Result<u32> {
+    pub async fn add_veth(
+        &self,
+        name: &str,
+        group: u32,
+        netns: &impl AsRawFd,
+        mac: Mac,
+    ) -> Result<u32> {
         let peer = LinkMessageBuilder::<LinkUnspec>::default()
             .name(TASK_DEVICE)
             .address(mac.0.to_vec())
@@ -109,7 +130,12 @@ impl Links {
             .mtu(MTU)
             .link_group(group)
             .build();
-        self.handle.link().add(veth).execute().await.doing(|| format!("create veth {name}"))?;
+        self.handle
+            .link()
+            .add(veth)
+            .execute()
+            .await
+            .doing(|| format!("create veth {name}"))?;
         self.index(name).await
     }
 
@@ -118,7 +144,12 @@ impl Links {
         if !alias.is_empty() {
             change = change.alias(alias);
         }
-        self.handle.link().change(change.build()).execute().await.doing(|| format!("bring device {index} up"))
+        self.handle
+            .link()
+            .change(change.build())
+            .execute()
+            .await
+            .doing(|| format!("bring device {index} up"))
     }
 
     /// Moves devices into `trash` and deletes that group: one wait for the kernel's readers, not one for each.
@@ -134,7 +165,9 @@ impl Links {
     }
 
     pub async fn delete_group(&self, group: u32) -> Result<()> {
-        let message = LinkMessageBuilder::<LinkUnspec>::default().link_group(group).build();
+        let message = LinkMessageBuilder::<LinkUnspec>::default()
+            .link_group(group)
+            .build();
         match self.handle.link().del_with_message(message).execute().await {
             Err(error) if errno(&error) == Some(Errno::ENODEV) => Ok(()),
             done => done.doing(|| format!("delete the devices of group {group:#x}")),
@@ -144,20 +177,31 @@ impl Links {
     /// A device that holds an address of the node: a bridge without ports, for some kernels have no dummy devices.
     pub async fn add_holder(&self, name: &str, group: u32) -> Result<u32> {
         let holder = LinkBridge::new(name).link_group(group).build();
-        self.handle.link().add(holder).execute().await.doing(|| format!("create device {name}"))?;
+        self.handle
+            .link()
+            .add(holder)
+            .execute()
+            .await
+            .doing(|| format!("create device {name}"))?;
         self.index(name).await
     }
 
     /// IPv4 addresses with their device's index.
     pub async fn addresses(&self) -> Result<Vec<(u32, Ipv4Addr)>> {
         let messages = self.handle.address().get().execute();
-        let messages: Vec<_> = messages.try_collect().await.doing(|| "list addresses".into())?;
+        let messages: Vec<_> = messages
+            .try_collect()
+            .await
+            .doing(|| "list addresses".into())?;
         let local = |attribute: &AddressAttribute| match attribute {
             AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
             _ => None,
         };
         let of = |message: &rtnetlink::packet_route::address::AddressMessage| {
-            Some((message.header.index, message.attributes.iter().find_map(local)?))
+            Some((
+                message.header.index,
+                message.attributes.iter().find_map(local)?,
+            ))
         };
         Ok(messages.iter().filter_map(of).collect())
     }
@@ -165,36 +209,72 @@ impl Links {
     pub async fn add_address(&self, index: u32, address: Ipv4Addr, prefix: u8) -> Result<()> {
         let mut request = self.handle.address().add(index, address.into(), prefix);
         // The range behind the prefix is not on this link: everything goes by the gateway.
-        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
-        request.execute().await.doing(|| format!("add address {address}"))
+        request
+            .message_mut()
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+        request
+            .execute()
+            .await
+            .doing(|| format!("add address {address}"))
     }
 
     /// A neighbour that needs no asking and cannot be changed by an answer.
     pub async fn add_neighbour(&self, index: u32, address: Ipv4Addr, mac: Mac) -> Result<()> {
-        let request = self.handle.neighbours().add(index, address.into()).link_layer_address(&mac.0);
-        request.replace().execute().await.doing(|| format!("add neighbour {address}"))
+        let request = self
+            .handle
+            .neighbours()
+            .add(index, address.into())
+            .link_layer_address(&mac.0);
+        request
+            .replace()
+            .execute()
+            .await
+            .doing(|| format!("add neighbour {address}"))
     }
 
     /// Sets up the inside of a task's namespace.
-    pub async fn configure_task(&self, address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> Result<()> {
+    pub async fn configure_task(
+        &self,
+        address: Ipv4Addr,
+        prefix: u8,
+        gateway: Ipv4Addr,
+    ) -> Result<()> {
         self.up(LOOPBACK_INDEX, "").await?;
         let index = self.index(TASK_DEVICE).await?;
         self.add_address(index, address, prefix).await?;
         self.up(index, "").await?;
         self.add_neighbour(index, gateway, GATEWAY_MAC).await?;
-        let route = route().gateway(gateway).output_interface(index).onlink().build();
-        self.handle.route().add(route).execute().await.doing(|| format!("add a default route by {gateway}"))
+        let route = route()
+            .gateway(gateway)
+            .output_interface(index)
+            .onlink()
+            .build();
+        self.handle
+            .route()
+            .add(route)
+            .execute()
+            .await
+            .doing(|| format!("add a default route by {gateway}"))
     }
 
     /// Leads an address to a device in one routing table.
     pub async fn add_task_route(&self, address: Ipv4Addr, index: u32, table: u32) -> Result<()> {
         let route = task_route(address, index).table_id(table).build();
         let request = self.handle.route().add(route).replace();
-        request.execute().await.doing(|| format!("add a route to {address}"))
+        request
+            .execute()
+            .await
+            .doing(|| format!("add a route to {address}"))
     }
 
     /// Leads an address to a device for the machine itself. False: the machine has another route to exactly it.
-    pub async fn add_host_route(&self, address: Ipv4Addr, index: u32, source: Ipv4Addr) -> Result<bool> {
+    pub async fn add_host_route(
+        &self,
+        address: Ipv4Addr,
+        index: u32,
+        source: Ipv4Addr,
+    ) -> Result<bool> {
         let route = task_route(address, index).pref_source(source).build();
         match self.handle.route().add(route).execute().await {
             Ok(()) => Ok(true),
@@ -205,18 +285,25 @@ impl Links {
 
     /// What the machine would do with a packet of its own to `address`.
     pub async fn host_route(&self, address: Ipv4Addr) -> Result<HostRoute> {
-        let query = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+        let query = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .build();
         let answer = match self.handle.route().get(query).execute().try_next().await {
             Ok(answer) => answer,
             // No route at all, or one that says "no".
             Err(error) if errno(&error).is_some() => None,
             Err(error) => return Err(error).doing(|| format!("ask for the route to {address}")),
         };
-        let Some(answer) = answer else { return Ok(HostRoute::Elsewhere) };
+        let Some(answer) = answer else {
+            return Ok(HostRoute::Elsewhere);
+        };
         if answer.header.kind == RouteType::Local {
             return Ok(HostRoute::Own);
         }
-        let gateway = answer.attributes.iter().any(|a| matches!(a, RouteAttribute::Gateway(_) | RouteAttribute::Via(_)));
+        let gateway = answer
+            .attributes
+            .iter()
+            .any(|a| matches!(a, RouteAttribute::Gateway(_) | RouteAttribute::Via(_)));
         let device = answer.attributes.iter().find_map(|a| match a {
             RouteAttribute::Oif(index) => Some(*index),
             _ => None,
@@ -253,13 +340,23 @@ impl Links {
             .table_id(table)
             .build();
         let request = self.handle.route().add(route).replace();
-        request.execute().await.doing(|| format!("close the range {range} in table {table:#x}"))
+        request
+            .execute()
+            .await
+            .doing(|| format!("close the range {range} in table {table:#x}"))
     }
 
     pub async fn flush_table(&self, table: u32) -> Result<()> {
-        let all = self.handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
+        let all = self
+            .handle
+            .route()
+            .get(RouteMessageBuilder::<Ipv4Addr>::new().build())
+            .execute();
         let all: Vec<RouteMessage> = all.try_collect().await.doing(|| "list routes".into())?;
-        for message in all.into_iter().filter(|message| message.attributes.contains(&RouteAttribute::Table(table))) {
+        for message in all
+            .into_iter()
+            .filter(|message| message.attributes.contains(&RouteAttribute::Table(table)))
+        {
             match self.handle.route().del(message).execute().await {
                 Err(error) if errno(&error) == Some(Errno::ESRCH) => {}
                 done => done.doing(|| format!("empty routing table {table:#x}"))?,
@@ -274,7 +371,10 @@ fn route() -> RouteMessageBuilder<Ipv4Addr> {
 }
 
 fn task_route(address: Ipv4Addr, index: u32) -> RouteMessageBuilder<Ipv4Addr> {
-    route().destination_prefix(address, 32).output_interface(index).scope(RouteScope::Link)
+    route()
+        .destination_prefix(address, 32)
+        .output_interface(index)
+        .scope(RouteScope::Link)
 }
 
 fn mark_rule(mark: u32) -> RuleMessage {
@@ -291,7 +391,12 @@ fn mark_rule(mark: u32) -> RuleMessage {
 }
 
 fn link(message: LinkMessage) -> Link {
-    let mut link = Link { index: message.header.index, name: String::new(), group: 0, alias: None };
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        group: 0,
+        alias: None,
+    };
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,

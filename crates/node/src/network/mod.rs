@@ -124,14 +124,30 @@ impl Network {
         let model = Model {
             node_address,
             policy: Arc::new(saved.policy.clone()),
-            vpcs: saved.vpcs.iter().map(|(id, vpc)| (id.clone(), firewall_vpc(vpc))).collect(),
+            vpcs: saved
+                .vpcs
+                .iter()
+                .map(|(id, vpc)| (id.clone(), firewall_vpc(vpc)))
+                .collect(),
             tasks: BTreeMap::new(),
             opened_uplinks: saved.opened_uplinks.clone(),
         };
         let firewall = Firewall::start(table_name(&config), model);
         let reaper = Reaper::start(links.clone(), !group);
-        let book = Mutex::new(Book { saved, tasks: HashMap::new(), host_routes: HashMap::new() });
-        Ok(Network { config, group, node_address, links, firewall, reaper, book })
+        let book = Mutex::new(Book {
+            saved,
+            tasks: HashMap::new(),
+            host_routes: HashMap::new(),
+        });
+        Ok(Network {
+            config,
+            group,
+            node_address,
+            links,
+            firewall,
+            reaper,
+            book,
+        })
     }
 
     /// The node's own address towards its tasks: the source of what the machine sends them, and where the services
@@ -147,8 +163,12 @@ impl Network {
     }
 
     /// Makes a task's namespace, device, address, routes and firewall membership. Until the firewall knows the task
-    /// its device does not exist. Attached already: the same answer again.
-    pub async fn attach(&self, task_id: &str, interface: &proto::NetworkInterface) -> Result<NetnsHandle> {
+    /// the host's end of its device is down. Attached already: the same answer again.
+    pub async fn attach(
+        &self,
+        task_id: &str,
+        interface: &proto::NetworkInterface,
+    ) -> Result<NetnsHandle> {
         let task: TaskId = task_id.parse()?;
         let interface = Interface::try_from(interface)?;
         let path = self.netns_path(&task);
@@ -169,27 +189,51 @@ impl Network {
         }
     }
 
-    async fn build(&self, task: &TaskId, interface: &Interface, vpc: &VpcId, path: &Path) -> Result<()> {
+    async fn build(
+        &self,
+        task: &TaskId,
+        interface: &Interface,
+        vpc: &VpcId,
+        path: &Path,
+    ) -> Result<()> {
         // Left by an attach that was cut off.
         self.remove_remains(task, &interface.eni.veth()).await?;
         if interface.public {
             self.open_uplinks().await?;
         }
-        let (namespace, ()) = tokio::try_join!(netns::create(path.to_owned()), self.admit(interface, vpc))?;
-
-        let veth = interface.eni.veth();
-        let index = self.links.add_veth(&veth, self.group, &namespace.file, interface.mac).await?;
-        tokio::try_join!(
-            namespace.links.configure_task(interface.address, interface.subnet.prefix_len(), interface.gateway),
-            self.connect_host(task, interface, index),
+        // The slowest step, nft, beside all that can be done while the host's end is down.
+        let (index, ()) = tokio::try_join!(
+            self.make_device(interface, path),
+            self.admit(interface, vpc)
         )?;
-        Ok(())
+        self.connect_host(task, interface, index).await
+    }
+
+    /// The namespace and the veth pair, the task's end set up, the host's end down.
+    async fn make_device(&self, interface: &Interface, path: &Path) -> Result<u32> {
+        let namespace = netns::create(path.to_owned()).await?;
+        let veth = interface.eni.veth();
+        let index = self
+            .links
+            .add_veth(&veth, self.group, &namespace.file, interface.mac)
+            .await?;
+        let prefix = interface.subnet.prefix_len();
+        tokio::try_join!(
+            namespace
+                .links
+                .configure_task(interface.address, prefix, interface.gateway),
+            blocking(move || forwarding::prepare_veth(&veth)),
+        )?;
+        Ok(index)
     }
 
     /// Writes the task down, with its VPC. Refuses an address that somebody has.
     async fn enroll(&self, task: &TaskId, interface: &Interface) -> Result<VpcId> {
         let own = self.links.host_route(interface.address).await? == HostRoute::Own;
-        let in_use = |holder: String| NetworkError::AddressInUse { address: interface.address, holder };
+        let in_use = |holder: String| NetworkError::AddressInUse {
+            address: interface.address,
+            holder,
+        };
         if own {
             return Err(in_use("this machine".into()));
         }
@@ -202,11 +246,16 @@ impl Network {
             return Err(in_use(format!("task {other}")));
         }
         if !book.saved.vpcs.contains_key(&vpc) {
-            let record = vpc::create(&self.links, &vpc, interface.vpc_cidr, &book.saved.vpcs).await?;
+            let record =
+                vpc::create(&self.links, &vpc, interface.vpc_cidr, &book.saved.vpcs).await?;
             book.saved.vpcs.insert(vpc.clone(), record);
             self.save(&book.saved).await?;
         }
-        let attached = Attached { interface: interface.clone(), vpc: vpc.clone(), index: 0 };
+        let attached = Attached {
+            interface: interface.clone(),
+            vpc: vpc.clone(),
+            index: 0,
+        };
         book.tasks.insert(task.clone(), attached);
         Ok(vpc)
     }
@@ -227,15 +276,19 @@ impl Network {
             public: interface.public,
             groups: interface.groups.clone(),
         };
-        Ok(Change::AddTask { veth: interface.eni.veth(), task: task.into(), vpc: (vpc.clone(), firewall_vpc(record)) })
+        Ok(Change::AddTask {
+            veth: interface.eni.veth(),
+            task: task.into(),
+            vpc: (vpc.clone(), firewall_vpc(record)),
+        })
     }
 
-    /// The host's end: switches, neighbour, the route in the VPC's table and, where it may be, in the machine's.
+    /// Opens the host's end: up, its neighbour, the route in the VPC's table and, where it may be, in the machine's.
     async fn connect_host(&self, task: &TaskId, interface: &Interface, index: u32) -> Result<()> {
-        let veth = interface.eni.veth();
-        blocking(move || forwarding::prepare_veth(&veth)).await?;
         self.links.up(index, task.as_str()).await?;
-        self.links.add_neighbour(index, interface.address, interface.mac).await?;
+        self.links
+            .add_neighbour(index, interface.address, interface.mac)
+            .await?;
         self.add_routes(task, interface.address, index).await
     }
 
@@ -245,16 +298,29 @@ impl Network {
             let attached = book.tasks.get_mut(task).ok_or(NetworkError::Closed)?;
             attached.index = index;
             let vpc = attached.vpc.clone();
-            mark(book.saved.vpcs.get(&vpc).ok_or(NetworkError::Closed)?.number)
+            mark(
+                book.saved
+                    .vpcs
+                    .get(&vpc)
+                    .ok_or(NetworkError::Closed)?
+                    .number,
+            )
         };
         self.links.add_task_route(address, index, table).await?;
         let route = self.links.host_route(address).await?;
         let free = route == HostRoute::Elsewhere || route == HostRoute::Connected(index);
         if free
             && (route == HostRoute::Connected(index)
-                || self.links.add_host_route(address, index, self.node_address).await?)
+                || self
+                    .links
+                    .add_host_route(address, index, self.node_address)
+                    .await?)
         {
-            self.book.lock().await.host_routes.insert(address, task.clone());
+            self.book
+                .lock()
+                .await
+                .host_routes
+                .insert(address, task.clone());
         } else {
             tracing::warn!(%task, %address, "this machine has another way to the task's address and cannot reach the task");
         }
@@ -264,7 +330,10 @@ impl Network {
     async fn handle_of(&self, task: &TaskId) -> NetnsHandle {
         let book = self.book.lock().await;
         let reachable_from_host = book.host_routes.values().any(|owner| owner == task);
-        NetnsHandle { path: self.netns_path(task), reachable_from_host }
+        NetnsHandle {
+            path: self.netns_path(task),
+            reachable_from_host,
+        }
     }
 
     /// What the machine has of this node's tasks.
@@ -274,23 +343,40 @@ impl Network {
 
     /// Takes over a task of an earlier process. Its traffic goes on undisturbed; the firewall is written anew with the
     /// next [`Network::sweep`], policy or task, so adopt all tasks first.
-    pub async fn adopt(&self, task_id: &str, interface: &proto::NetworkInterface) -> Result<NetnsHandle> {
+    pub async fn adopt(
+        &self,
+        task_id: &str,
+        interface: &proto::NetworkInterface,
+    ) -> Result<NetnsHandle> {
         let task: TaskId = task_id.parse()?;
         let interface = Interface::try_from(interface)?;
-        let gone = |reason| NetworkError::NotFound { task_id: task_id.to_owned(), reason };
+        let gone = |reason| NetworkError::NotFound {
+            task_id: task_id.to_owned(),
+            reason,
+        };
         if !netns::is_mounted(&self.netns_path(&task)) {
             return Err(gone("its namespace is not mounted"));
         }
-        let link = self.links.find(&interface.eni.veth()).await?.filter(|link| link.group == self.group);
+        let link = self
+            .links
+            .find(&interface.eni.veth())
+            .await?
+            .filter(|link| link.group == self.group);
         // The alias is given last: without it the device was never finished.
-        let link = link.filter(|link| link.alias.as_deref() == Some(task_id)).ok_or(gone("its device is not there"))?;
+        let link = link
+            .filter(|link| link.alias.as_deref() == Some(task_id))
+            .ok_or(gone("its device is not there"))?;
         let vpc = {
             let mut book = self.book.lock().await;
             let vpc = book.vpc_of(&interface)?;
             if !book.saved.vpcs.contains_key(&vpc) {
                 return Err(gone("its VPC has no routing table"));
             }
-            let attached = Attached { interface: interface.clone(), vpc: vpc.clone(), index: link.index };
+            let attached = Attached {
+                interface: interface.clone(),
+                vpc: vpc.clone(),
+                index: link.index,
+            };
             book.tasks.insert(task.clone(), attached);
             vpc
         };
@@ -307,7 +393,9 @@ impl Network {
         if book.saved.policy == policy {
             return self.firewall.apply(Vec::new()).await;
         }
-        self.firewall.apply(vec![Change::Policy(Arc::new(policy.clone()))]).await?;
+        self.firewall
+            .apply(vec![Change::Policy(Arc::new(policy.clone()))])
+            .await?;
         book.saved.policy = policy;
         self.save(&book.saved).await
     }
@@ -321,7 +409,11 @@ impl Network {
         let mut book = self.book.lock().await;
         book.saved.opened_uplinks.extend(opened);
         self.save(&book.saved).await?;
-        self.firewall.note(vec![Change::OpenedUplinks(book.saved.opened_uplinks.clone())]).await
+        self.firewall
+            .note(vec![Change::OpenedUplinks(
+                book.saved.opened_uplinks.clone(),
+            )])
+            .await
     }
 
     async fn save(&self, saved: &Saved) -> Result<()> {
@@ -344,7 +436,11 @@ impl Book {
         let mut vpcs = HashSet::new();
         for id in &interface.groups {
             let group = self.saved.policy.groups.get(id);
-            vpcs.insert(&group.ok_or_else(|| NetworkError::UnknownSecurityGroup(id.to_string()))?.vpc);
+            vpcs.insert(
+                &group
+                    .ok_or_else(|| NetworkError::UnknownSecurityGroup(id.to_string()))?
+                    .vpc,
+            );
         }
         let mut vpcs = vpcs.into_iter();
         match (vpcs.next(), vpcs.next()) {
@@ -359,7 +455,11 @@ impl Book {
 }
 
 fn firewall_vpc(record: &vpc::VpcRecord) -> Vpc {
-    Vpc { number: record.number, cidr: record.cidr, dns: None }
+    Vpc {
+        number: record.number,
+        cidr: record.cidr,
+        dns: None,
+    }
 }
 
 fn table_name(config: &NetworkConfig) -> String {
@@ -391,7 +491,8 @@ async fn node_device(links: &Links, instance: &str, group: u32) -> Result<Ipv4Ad
         return Ok(*address);
     }
     let first = group % 254;
-    let mut candidates = (0..254).map(|n| Ipv4Addr::from_bits(NODE_RANGE.network().to_bits() + 1 + (first + n) % 254));
+    let mut candidates = (0..254)
+        .map(|n| Ipv4Addr::from_bits(NODE_RANGE.network().to_bits() + 1 + (first + n) % 254));
     let address = candidates.find(|address| taken.iter().all(|(_, other)| other != address));
     let address = address.ok_or_else(|| NetworkError::AddressInUse {
         address: NODE_RANGE.network(),
@@ -402,6 +503,10 @@ async fn node_device(links: &Links, instance: &str, group: u32) -> Result<Ipv4Ad
 }
 
 /// Runs work that waits for the kernel's files off the runtime's threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(NetworkError::Closed))
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(NetworkError::Closed))
 }

@@ -39,7 +39,11 @@ fn parse_id(what: &'static str, prefix: &str, text: &str) -> Result<String> {
     let rest = text.strip_prefix(prefix).unwrap_or_default();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     if rest.is_empty() || text.len() > MAX_ID_LEN || !rest.bytes().all(allowed) {
-        return Err(invalid(what, text, &format!("it must be {prefix}, then letters, digits or dashes")));
+        return Err(invalid(
+            what,
+            text,
+            &format!("it must be {prefix}, then letters, digits or dashes"),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -82,14 +86,19 @@ impl EniId {
 }
 
 fn invalid(what: &'static str, value: &str, reason: &str) -> NetworkError {
-    NetworkError::Invalid { what, value: value.to_owned(), reason: reason.to_owned() }
+    NetworkError::Invalid {
+        what,
+        value: value.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn parse<T: FromStr>(what: &'static str, text: &str) -> Result<T>
 where
     T::Err: fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| invalid(what, text, &error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| invalid(what, text, &error.to_string()))
 }
 
 /// A hardware address.
@@ -103,7 +112,11 @@ impl FromStr for Mac {
         let error = || invalid("MAC address", text, reason);
         let bytes: Vec<u8> = text
             .split(':')
-            .map(|pair| u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2))
+            .map(|pair| {
+                u8::from_str_radix(pair, 16)
+                    .ok()
+                    .filter(|_| pair.len() == 2)
+            })
             .collect::<Option<_>>()
             .ok_or_else(error)?;
         let bytes: [u8; 6] = bytes.try_into().map_err(|_| error())?;
@@ -136,15 +149,28 @@ impl TryFrom<&proto::NetworkInterface> for Interface {
         let vpc_cidr = parse::<Ipv4Net>("VPC CIDR", &message.vpc_cidr)?.trunc();
         let gateway: Ipv4Addr = parse("subnet gateway", &message.subnet_gateway)?;
         if !subnet.contains(&address) || !subnet.contains(&gateway) || address == gateway {
-            let reason = format!("{address} and its gateway {gateway} must be two addresses of the subnet");
+            let reason =
+                format!("{address} and its gateway {gateway} must be two addresses of the subnet");
             return Err(invalid("subnet CIDR", &message.subnet_cidr, &reason));
         }
-        if address.is_link_local() || address.is_loopback() || address.is_multicast() || address.is_broadcast() {
-            return Err(invalid("private address", &message.private_ipv4_address, "a task cannot have it"));
+        if address.is_link_local()
+            || address.is_loopback()
+            || address.is_multicast()
+            || address.is_broadcast()
+        {
+            return Err(invalid(
+                "private address",
+                &message.private_ipv4_address,
+                "a task cannot have it",
+            ));
         }
         let groups = parse_groups(&message.security_group_ids)?;
         if groups.is_empty() {
-            return Err(invalid("network interface", &message.eni_id, "it has no security group"));
+            return Err(invalid(
+                "network interface",
+                &message.eni_id,
+                "it has no security group",
+            ));
         }
         Ok(Interface {
             eni: message.eni_id.parse()?,
@@ -199,9 +225,16 @@ pub struct Rule {
 pub enum Traffic {
     All,
     /// TCP (6) or UDP (17), ports inclusive.
-    Ports { protocol: u8, from: u16, to: u16 },
+    Ports {
+        protocol: u8,
+        from: u16,
+        to: u16,
+    },
     /// None: any.
-    Icmp { kind: Option<u8>, code: Option<u8> },
+    Icmp {
+        kind: Option<u8>,
+        code: Option<u8>,
+    },
     /// An IP protocol by number.
     Protocol(u8),
 }
@@ -243,21 +276,28 @@ impl TryFrom<&proto::NetworkPolicy> for Policy {
 }
 
 fn parse_rules(rules: &[proto::SecurityGroupRule]) -> Result<Vec<Rule>> {
-    rules.iter().filter_map(|rule| parse_rule(rule).transpose()).collect()
+    rules
+        .iter()
+        .filter_map(|rule| parse_rule(rule).transpose())
+        .collect()
 }
 
 /// `None`: a rule about IPv6, which tasks do not have.
 fn parse_rule(rule: &proto::SecurityGroupRule) -> Result<Option<Rule>> {
     use proto::security_group_rule::Peer as Wire;
     let peer = match &rule.peer {
-        Some(Wire::Cidr(cidr)) => match parse::<ipnet::IpNet>("CIDR of a security group rule", cidr)? {
-            ipnet::IpNet::V4(net) => Peer::Cidr(net.trunc()),
-            ipnet::IpNet::V6(_) => return Ok(None),
-        },
+        Some(Wire::Cidr(cidr)) => {
+            match parse::<ipnet::IpNet>("CIDR of a security group rule", cidr)? {
+                ipnet::IpNet::V4(net) => Peer::Cidr(net.trunc()),
+                ipnet::IpNet::V6(_) => return Ok(None),
+            }
+        }
         Some(Wire::PeerGroupId(id)) => Peer::Group(id.parse()?),
         None => return Err(invalid("security group rule", "", "it names no peer")),
     };
-    let Some(traffic) = parse_traffic(rule)? else { return Ok(None) };
+    let Some(traffic) = parse_traffic(rule)? else {
+        return Ok(None);
+    };
     Ok(Some(Rule { traffic, peer }))
 }
 
@@ -265,27 +305,41 @@ fn parse_traffic(rule: &proto::SecurityGroupRule) -> Result<Option<Traffic>> {
     let range = format!("{}-{}", rule.from_port, rule.to_port);
     let byte = |number: i32| match number {
         -1 => Ok(None),
-        n => u8::try_from(n).map(Some).map_err(|_| invalid("ICMP type or code", &range, "it must be -1 or 0 to 255")),
+        n => u8::try_from(n)
+            .map(Some)
+            .map_err(|_| invalid("ICMP type or code", &range, "it must be -1 or 0 to 255")),
     };
     Ok(Some(match rule.protocol {
         -1 => Traffic::All,
-        ICMP => Traffic::Icmp { kind: byte(rule.from_port)?, code: byte(rule.to_port)? },
+        ICMP => Traffic::Icmp {
+            kind: byte(rule.from_port)?,
+            code: byte(rule.to_port)?,
+        },
         ICMP_V6 => return Ok(None),
         // EC2 stores -1 for "all ports" when the caller leaves them out.
-        TCP | UDP if rule.from_port == -1 => {
-            Traffic::Ports { protocol: rule.protocol as u8, from: 0, to: u16::MAX }
-        }
+        TCP | UDP if rule.from_port == -1 => Traffic::Ports {
+            protocol: rule.protocol as u8,
+            from: 0,
+            to: u16::MAX,
+        },
         TCP | UDP => {
-            let port = |n: i32| u16::try_from(n).map_err(|_| invalid("port range", &range, "ports are 0 to 65535"));
+            let port = |n: i32| {
+                u16::try_from(n).map_err(|_| invalid("port range", &range, "ports are 0 to 65535"))
+            };
             let (from, to) = (port(rule.from_port)?, port(rule.to_port)?);
             if from > to {
                 return Err(invalid("port range", &range, "it ends before it begins"));
             }
-            Traffic::Ports { protocol: rule.protocol as u8, from, to }
+            Traffic::Ports {
+                protocol: rule.protocol as u8,
+                from,
+                to,
+            }
         }
-        number => Traffic::Protocol(
-            u8::try_from(number)
-                .map_err(|_| invalid("protocol", &number.to_string(), "it must be -1 or 0 to 255"))?,
-        ),
+        number => {
+            Traffic::Protocol(u8::try_from(number).map_err(|_| {
+                invalid("protocol", &number.to_string(), "it must be -1 or 0 to 255")
+            })?)
+        }
     }))
 }

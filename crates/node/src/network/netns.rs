@@ -43,15 +43,24 @@ fn create_here(path: &Path) -> Result<Namespace> {
     unshare(CloneFlags::CLONE_NEWNET).doing(|| "create a network namespace".into())?;
     // Before any device exists: no link-local addresses, no router advertisements. Loopback keeps ::1.
     forwarding::no_ipv6("default")?;
-    mount(Some("/proc/thread-self/ns/net"), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .doing(|| format!("mount the network namespace at {}", path.display()))?;
+    mount(
+        Some("/proc/thread-self/ns/net"),
+        path,
+        None::<&str>,
+        MsFlags::MS_BIND,
+        None::<&str>,
+    )
+    .doing(|| format!("mount the network namespace at {}", path.display()))?;
     open_here(path)
 }
 
 /// Opens a namespace that exists, from any thread that is in it.
 fn open_here(path: &Path) -> Result<Namespace> {
     let file = File::open(path).doing(|| format!("open {}", path.display()))?;
-    Ok(Namespace { file, links: Links::connect()? })
+    Ok(Namespace {
+        file,
+        links: Links::connect()?,
+    })
 }
 
 /// Whether a namespace (and not a mere file) is there.
@@ -90,7 +99,9 @@ pub async fn run_in<T: Send + 'static>(
     .await
 }
 
-async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let (done, result) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()

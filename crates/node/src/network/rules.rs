@@ -75,7 +75,8 @@ pub struct Task {
 }
 
 /// What happens to a flow that is known. A packet that belongs to none and cannot begin one is dropped.
-const KNOWN_FLOWS: &str = "ct state vmap { established : accept, related : accept, invalid : drop }";
+const KNOWN_FLOWS: &str =
+    "ct state vmap { established : accept, related : accept, invalid : drop }";
 
 /// The table for a model.
 pub fn render(model: &Model) -> Ruleset {
@@ -89,7 +90,11 @@ pub fn render(model: &Model) -> Ruleset {
         add_task(&mut table, model, veth, task);
     }
     // Only now does the table have all sets that rules refer to.
-    for task in model.tasks.values().filter(|task| !model.policy.interfaces.contains_key(&task.eni)) {
+    for task in model
+        .tasks
+        .values()
+        .filter(|task| !model.policy.interfaces.contains_key(&task.eni))
+    {
         add_member(&mut table, task.address, &task.groups);
     }
     for member in model.policy.interfaces.values() {
@@ -145,7 +150,11 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
             ));
         }
     }
-    table.chain("dstnat", "type nat hook prerouting priority dstnat; policy accept;", dstnat);
+    table.chain(
+        "dstnat",
+        "type nat hook prerouting priority dstnat; policy accept;",
+        dstnat,
+    );
     table.chain(
         "srcnat",
         "type nat hook postrouting priority srcnat; policy accept;",
@@ -217,12 +226,22 @@ fn vpc_chains(table: &mut Ruleset, model: &Model, vpc: &Vpc) {
             format!("ct original zone set {number} accept"),
         ],
     );
-    table.chain(&format!("zone_{number}"), "", vec![format!("ct zone set {number} accept")]);
+    table.chain(
+        &format!("zone_{number}"),
+        "",
+        vec![format!("ct zone set {number} accept")],
+    );
 }
 
 fn add_task(table: &mut Ruleset, model: &Model, veth: &str, task: &Task) {
-    let Some(vpc) = model.vpcs.get(&task.vpc) else { return };
-    let groups = model.policy.interfaces.get(&task.eni).map_or(&task.groups, |member| &member.groups);
+    let Some(vpc) = model.vpcs.get(&task.vpc) else {
+        return;
+    };
+    let groups = model
+        .policy
+        .interfaces
+        .get(&task.eni)
+        .map_or(&task.groups, |member| &member.groups);
     let profile = profile_chains(table, model, groups);
     let device = quoted(veth);
     table.element("tasks", device.clone());
@@ -230,7 +249,11 @@ fn add_task(table: &mut Ruleset, model: &Model, veth: &str, task: &Task) {
         table.element("public", device.clone());
     }
     table.element("members", format!("{} . {device}", mark_text(vpc.number)));
-    table.verdict("sources", format!("{device} . {}", task.address), format!("goto vpc_{}", vpc.number));
+    table.verdict(
+        "sources",
+        format!("{device} . {}", task.address),
+        format!("goto vpc_{}", vpc.number),
+    );
     table.verdict("egress", device.clone(), format!("goto out_{profile}"));
     table.verdict("ingress", device.clone(), format!("goto in_{profile}"));
     table.verdict("zones", device, format!("goto zone_{}", vpc.number));
@@ -252,7 +275,10 @@ fn profile_chains(table: &mut Ruleset, model: &Model, groups: &BTreeSet<GroupId>
     }
     for direction in ["in", "out"] {
         let mut rules = vec![KNOWN_FLOWS.to_owned()];
-        for (id, group) in groups.iter().filter_map(|id| Some((id, model.policy.groups.get(id)?))) {
+        for (id, group) in groups
+            .iter()
+            .filter_map(|id| Some((id, model.policy.groups.get(id)?)))
+        {
             group_chain(table, direction, id, group);
             rules.push(format!("jump {id}_{direction}"));
         }
@@ -276,7 +302,10 @@ fn group_chain(table: &mut Ruleset, direction: &str, id: &GroupId, group: &Group
             table.set(&members_of(peer), "type ipv4_addr;");
         }
     }
-    let rules = rules.iter().map(|rule| rule_text(rule, address, verdict)).collect();
+    let rules = rules
+        .iter()
+        .map(|rule| rule_text(rule, address, verdict))
+        .collect();
     table.chain(&name, "", rules);
 }
 
@@ -289,14 +318,28 @@ fn rule_text(rule: &Rule, address: &str, verdict: &str) -> String {
     let traffic = match rule.traffic {
         Traffic::All => String::new(),
         Traffic::Protocol(number) => format!("ip protocol {number} "),
-        Traffic::Ports { protocol, from: 0, to: u16::MAX } => format!("ip protocol {protocol} "),
+        Traffic::Ports {
+            protocol,
+            from: 0,
+            to: u16::MAX,
+        } => format!("ip protocol {protocol} "),
         Traffic::Ports { protocol, from, to } => {
             let name = if protocol == 6 { "tcp" } else { "udp" };
-            if from == to { format!("{name} dport {from} ") } else { format!("{name} dport {from}-{to} ") }
+            if from == to {
+                format!("{name} dport {from} ")
+            } else {
+                format!("{name} dport {from}-{to} ")
+            }
         }
         Traffic::Icmp { kind: None, .. } => "ip protocol 1 ".into(),
-        Traffic::Icmp { kind: Some(kind), code: None } => format!("icmp type {kind} "),
-        Traffic::Icmp { kind: Some(kind), code: Some(code) } => format!("icmp type {kind} icmp code {code} "),
+        Traffic::Icmp {
+            kind: Some(kind),
+            code: None,
+        } => format!("icmp type {kind} "),
+        Traffic::Icmp {
+            kind: Some(kind),
+            code: Some(code),
+        } => format!("icmp type {kind} icmp code {code} "),
     };
     format!("{peer}{traffic}{verdict}")
 }

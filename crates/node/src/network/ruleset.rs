@@ -40,7 +40,10 @@ impl Set {
 
 impl Ruleset {
     pub fn set(&mut self, name: &str, declaration: &str) {
-        let set = Set { declaration: declaration.to_owned(), elements: BTreeMap::new() };
+        let set = Set {
+            declaration: declaration.to_owned(),
+            elements: BTreeMap::new(),
+        };
         self.sets.entry(name.to_owned()).or_insert(set);
     }
 
@@ -57,13 +60,22 @@ impl Ruleset {
     }
 
     pub fn chain(&mut self, name: &str, hook: &str, rules: Vec<String>) {
-        self.chains.insert(name.to_owned(), Chain { hook: hook.to_owned(), rules });
+        self.chains.insert(
+            name.to_owned(),
+            Chain {
+                hook: hook.to_owned(),
+                rules,
+            },
+        );
     }
 
     /// The script that makes the table from nothing, whatever the kernel had under its name.
     pub fn script(&self, table: &str) -> String {
         // `add` first: deleting a table that is not there is an error.
-        format!("add table {table}\ndelete table {table}\nadd table {table}\n{}", Ruleset::default().changes(self, table))
+        format!(
+            "add table {table}\ndelete table {table}\nadd table {table}\n{}",
+            Ruleset::default().changes(self, table)
+        )
     }
 
     /// The script that turns this table into `wanted`; empty when they are equal.
@@ -77,42 +89,78 @@ impl Ruleset {
         for (name, set) in &wanted.sets {
             if !self.sets.contains_key(name) {
                 let kind = if set.is_map() { "map" } else { "set" };
-                line(format_args!("add {kind} {table} {name} {{ {} }}", set.declaration));
+                line(format_args!(
+                    "add {kind} {table} {name} {{ {} }}",
+                    set.declaration
+                ));
             }
         }
         for (name, chain) in &wanted.chains {
             match self.chains.get(name) {
                 None if chain.hook.is_empty() => line(format_args!("add chain {table} {name}")),
-                None => line(format_args!("add chain {table} {name} {{ {} }}", chain.hook)),
-                Some(old) if old.rules != chain.rules => line(format_args!("flush chain {table} {name}")),
+                None => line(format_args!(
+                    "add chain {table} {name} {{ {} }}",
+                    chain.hook
+                )),
+                Some(old) if old.rules != chain.rules => {
+                    line(format_args!("flush chain {table} {name}"))
+                }
                 Some(_) => {}
             }
         }
         for (name, old) in &self.sets {
             let new = wanted.sets.get(name);
-            let gone = |(key, verdict): &(&String, &String)| new.and_then(|set| set.elements.get(*key)) != Some(*verdict);
-            let keys: Vec<&str> = old.elements.iter().filter(gone).map(|(key, _)| key.as_str()).collect();
+            let gone = |(key, verdict): &(&String, &String)| {
+                new.and_then(|set| set.elements.get(*key)) != Some(*verdict)
+            };
+            let keys: Vec<&str> = old
+                .elements
+                .iter()
+                .filter(gone)
+                .map(|(key, _)| key.as_str())
+                .collect();
             if !keys.is_empty() {
-                line(format_args!("delete element {table} {name} {{ {} }}", keys.join(", ")));
+                line(format_args!(
+                    "delete element {table} {name} {{ {} }}",
+                    keys.join(", ")
+                ));
             }
         }
         for (name, set) in &wanted.sets {
             let old = self.sets.get(name);
-            let fresh = |(key, verdict): &(&String, &String)| old.and_then(|set| set.elements.get(*key)) != Some(*verdict);
-            let elements: Vec<String> = set.elements.iter().filter(fresh).map(element_text).collect();
+            let fresh = |(key, verdict): &(&String, &String)| {
+                old.and_then(|set| set.elements.get(*key)) != Some(*verdict)
+            };
+            let elements: Vec<String> = set
+                .elements
+                .iter()
+                .filter(fresh)
+                .map(element_text)
+                .collect();
             if !elements.is_empty() {
-                line(format_args!("add element {table} {name} {{ {} }}", elements.join(", ")));
+                line(format_args!(
+                    "add element {table} {name} {{ {} }}",
+                    elements.join(", ")
+                ));
             }
         }
         for (name, chain) in &wanted.chains {
-            if self.chains.get(name).is_none_or(|old| old.rules != chain.rules) {
+            if self
+                .chains
+                .get(name)
+                .is_none_or(|old| old.rules != chain.rules)
+            {
                 for rule in &chain.rules {
                     line(format_args!("add rule {table} {name} {rule}"));
                 }
             }
         }
         // Chains may jump to one another: empty all of them before the first goes.
-        let gone: Vec<_> = self.chains.keys().filter(|name| !wanted.chains.contains_key(*name)).collect();
+        let gone: Vec<_> = self
+            .chains
+            .keys()
+            .filter(|name| !wanted.chains.contains_key(*name))
+            .collect();
         for name in &gone {
             line(format_args!("flush chain {table} {name}"));
         }
@@ -130,5 +178,9 @@ impl Ruleset {
 }
 
 fn element_text((key, verdict): (&String, &String)) -> String {
-    if verdict.is_empty() { key.clone() } else { format!("{key} : {verdict}") }
+    if verdict.is_empty() {
+        key.clone()
+    } else {
+        format!("{key} : {verdict}")
+    }
 }

@@ -32,13 +32,18 @@ impl Saved {
         };
         serde_json::from_slice(&text)
             .map(Some)
-            .map_err(|error| NetworkError::State { path: path.to_owned(), reason: error.to_string() })
+            .map_err(|error| NetworkError::State {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })
     }
 
     /// Replaces the file in one step.
     pub fn store(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec(self)
-            .map_err(|error| NetworkError::State { path: path.to_owned(), reason: error.to_string() })?;
+        let text = serde_json::to_vec(self).map_err(|error| NetworkError::State {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
         let fresh = path.with_extension("new");
         fs::write(&fresh, text).doing(|| format!("write {}", fresh.display()))?;
         fs::rename(&fresh, path).doing(|| format!("replace {}", path.display()))

@@ -42,7 +42,8 @@ impl Reaper {
         let worker = tokio::spawn(async move {
             let mut batch = Vec::new();
             while receiver.recv_many(&mut batch, MAX_WAITING).await > 0 {
-                let (indexes, answers): (Vec<u32>, Vec<oneshot::Sender<Result<()>>>) = batch.drain(..).unzip();
+                let (indexes, answers): (Vec<u32>, Vec<oneshot::Sender<Result<()>>>) =
+                    batch.drain(..).unzip();
                 let result = links.delete(&indexes, trash).await;
                 for done in answers {
                     // A caller that gave up does not want the answer.
@@ -55,7 +56,10 @@ impl Reaper {
 
     async fn delete(&self, index: u32) -> Result<()> {
         let (done, result) = oneshot::channel();
-        self.requests.send((index, done)).await.map_err(|_| NetworkError::Closed)?;
+        self.requests
+            .send((index, done))
+            .await
+            .map_err(|_| NetworkError::Closed)?;
         result.await.map_err(|_| NetworkError::Closed)?
     }
 }
@@ -67,10 +71,19 @@ pub async fn existing(links: &Links, group: u32, directory: &Path) -> Result<Vec
         let mounted = netns::is_mounted(&directory.join(&name));
         found.entry(name).or_default().0 = mounted;
     }
-    for alias in links.group(group).await?.into_iter().filter_map(|link| link.alias) {
+    for alias in links
+        .group(group)
+        .await?
+        .into_iter()
+        .filter_map(|link| link.alias)
+    {
         found.entry(alias).or_default().1 = true;
     }
-    let task = |(task_id, (has_namespace, has_device))| ExistingTask { task_id, has_namespace, has_device };
+    let task = |(task_id, (has_namespace, has_device))| ExistingTask {
+        task_id,
+        has_namespace,
+        has_device,
+    };
     Ok(found.into_iter().map(task).collect())
 }
 
@@ -81,7 +94,9 @@ fn file_names(directory: &Path) -> Result<Vec<String>> {
         Err(error) => return Err(error).doing(|| format!("list {}", directory.display())),
     };
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    names.collect::<io::Result<_>>().doing(|| format!("list {}", directory.display()))
+    names
+        .collect::<io::Result<_>>()
+        .doing(|| format!("list {}", directory.display()))
 }
 
 impl Network {
@@ -97,7 +112,9 @@ impl Network {
             return self.remove_remains_of(&task).await;
         };
         let veth = attached.interface.eni.veth();
-        self.firewall.apply(vec![Change::RemoveTask { veth: veth.clone() }]).await?;
+        self.firewall
+            .apply(vec![Change::RemoveTask { veth: veth.clone() }])
+            .await?;
         self.remove_remains(&task, &veth).await?;
         self.hand_over_host_route(&attached).await
     }
@@ -107,8 +124,13 @@ impl Network {
         let address = gone.interface.address;
         let heir = {
             let book = self.book.lock().await;
-            let mut heirs = book.tasks.iter().filter(|(_, other)| other.interface.address == address && other.index != 0);
-            heirs.next().map(|(task, other)| (task.clone(), other.index))
+            let mut heirs = book
+                .tasks
+                .iter()
+                .filter(|(_, other)| other.interface.address == address && other.index != 0);
+            heirs
+                .next()
+                .map(|(task, other)| (task.clone(), other.index))
         };
         match heir {
             Some((task, index)) => self.add_routes(&task, address, index).await,
@@ -140,7 +162,12 @@ impl Network {
 
     /// Removes what no record owns: every namespace, device and VPC but those of `keep`. Call it once after adopting.
     pub async fn sweep(&self, keep: &HashSet<String>) -> Result<()> {
-        for task in self.existing().await?.into_iter().filter(|task| !keep.contains(&task.task_id)) {
+        for task in self
+            .existing()
+            .await?
+            .into_iter()
+            .filter(|task| !keep.contains(&task.task_id))
+        {
             // A file with a name that no task has is not ours to understand, but it is in our directory.
             match task.task_id.parse::<TaskId>() {
                 Ok(_) => self.detach(&task.task_id).await?,
@@ -160,11 +187,19 @@ impl Network {
     async fn remove_unused_vpcs(&self) -> Result<()> {
         let mut book = self.book.lock().await;
         let used: BTreeSet<_> = book.tasks.values().map(|task| task.vpc.clone()).collect();
-        let unused: Vec<_> = book.saved.vpcs.keys().filter(|vpc| !used.contains(*vpc)).cloned().collect();
+        let unused: Vec<_> = book
+            .saved
+            .vpcs
+            .keys()
+            .filter(|vpc| !used.contains(*vpc))
+            .cloned()
+            .collect();
         if unused.is_empty() {
             return Ok(());
         }
-        self.firewall.note(vec![Change::RemoveVpcs(unused.clone())]).await?;
+        self.firewall
+            .note(vec![Change::RemoveVpcs(unused.clone())])
+            .await?;
         for id in unused {
             if let Some(record) = book.saved.vpcs.get(&id) {
                 vpc::remove(&self.links, record).await?;
@@ -189,7 +224,10 @@ impl Network {
         forwarding::close_uplinks(&book.saved.opened_uplinks);
         drop(self.firewall);
         firewall::remove_table(&table_name(&self.config)).await?;
-        let left = [fs::remove_file(state_path(&self.config)), fs::remove_dir(&directory)];
+        let left = [
+            fs::remove_file(state_path(&self.config)),
+            fs::remove_dir(&directory),
+        ];
         for error in left.into_iter().filter_map(io::Result::err) {
             if error.kind() != io::ErrorKind::NotFound {
                 return Err(error).doing(|| format!("empty {}", self.config.run_dir.display()));

@@ -33,7 +33,12 @@ pub struct VpcRecord {
 }
 
 /// Claims a number and sets up the routing table of a VPC.
-pub async fn create(links: &Links, id: &VpcId, cidr: Ipv4Net, taken: &BTreeMap<VpcId, VpcRecord>) -> Result<VpcRecord> {
+pub async fn create(
+    links: &Links,
+    id: &VpcId,
+    cidr: Ipv4Net,
+    taken: &BTreeMap<VpcId, VpcRecord>,
+) -> Result<VpcRecord> {
     for number in 1..=MAX_VPCS {
         if taken.values().any(|vpc| vpc.number == number) {
             continue;
