@@ -5,6 +5,7 @@ pub mod ec2;
 pub mod ecr;
 pub mod ecs;
 pub mod logs;
+pub mod nodes;
 pub mod page;
 pub mod state;
 pub mod sts;

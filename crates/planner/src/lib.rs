@@ -1,3 +1,4 @@
 //! Pure decisions: (what is wanted, what is seen, now) -> what to do. No IO, no async, no clock.
 
+pub mod placement;
 pub mod supervision;

@@ -8,6 +8,7 @@
 mod addresses;
 mod default_vpc;
 mod errors;
+pub mod keys;
 mod kind;
 mod lookup;
 mod records;

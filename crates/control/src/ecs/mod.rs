@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use neargate_aws_api::ecs::{Ecs, types::*};
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
+use neargate_domain::Scope;
 
 use crate::caller_arn;
 use crate::ec2::AddressPool;
-use crate::state::State;
+use crate::state::{State, StateError};
 
 /// Value of the `ecs.cpu-architecture` attribute of this machine's tasks.
 pub const CPU_ARCHITECTURE_ATTRIBUTE: &str = if cfg!(target_arch = "aarch64") {
@@ -288,6 +289,15 @@ impl Ecs for EcsService {
             next_token: None,
         })
     }
+}
+
+/// Whether containers that name no `mode` wait for their log (account setting defaultLogDriverMode).
+pub async fn logs_block_by_default(state: &State, scope: &Scope) -> Result<bool, StateError> {
+    let root = format!("arn:aws:iam::{}:root", scope.account);
+    Ok(
+        settings::effective(state, scope, SettingName::DefaultLogDriverMode, &root).await?
+            == "blocking",
+    )
 }
 
 /// Size of a page: `maxResults` where it is allowed, `default` where it is absent.

@@ -11,7 +11,7 @@ use super::records::AccountSettingRecord;
 use super::{caller_arn, errors, keys};
 use crate::page;
 use crate::scope_of;
-use crate::state::{Changes, State, Stored};
+use crate::state::{Changes, State, StateError, Stored};
 
 /// Principal of the account-wide settings.
 const ACCOUNT_WIDE: &str = "default";
@@ -172,7 +172,7 @@ pub async fn effective(
     scope: &Scope,
     name: SettingName,
     principal: &str,
-) -> Result<String, ApiError> {
+) -> Result<String, StateError> {
     for principal in [principal, ACCOUNT_WIDE] {
         if let Some(value) = own(state, scope, name, principal).await? {
             return Ok(value);
@@ -186,7 +186,7 @@ async fn own(
     scope: &Scope,
     name: SettingName,
     principal: &str,
-) -> Result<Option<String>, ApiError> {
+) -> Result<Option<String>, StateError> {
     let stored: Option<Stored<AccountSettingRecord>> =
         state.get(&setting_key(scope, principal, name)).await?;
     Ok(stored.map(|s| s.record.value))

@@ -1,0 +1,152 @@
+//! The control plane's side of the nodes: who is connected, what each shall run, what they report.
+//!
+//! Levels, not edges (see `node.proto`): a node that connects reports all it has and is told all it shall have; after
+//! that both send what changed. Any disconnect ends in the same two full states.
+
+mod board;
+pub mod images;
+mod place;
+mod policy;
+mod reports;
+mod session;
+mod ship;
+mod sweep;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use neargate_aws_api::ecs::types::TaskDefinition;
+use neargate_log_store::LogStore;
+use neargate_node_api as node;
+use neargate_node_api::node_service_server::NodeService;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, Streaming};
+
+use self::board::Board;
+use self::images::ImageSources;
+use crate::ecs::keys;
+use crate::ecs::records::{TaskDefinitionRecord, TaskRecord};
+use crate::state::{State, StateError};
+
+/// Messages that wait for a slow node before its session ends. They are few and whole: the session sends the next one
+/// only when there is something new.
+const OUTBOUND_MESSAGES: usize = 16;
+
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Dev: place tasks whatever memory they are promised, and give CPU by shares only. Memory limits hold all the
+    /// same.
+    pub overcommit: bool,
+}
+
+pub struct NodeControl {
+    state: State,
+    logs: Arc<LogStore>,
+    images: Arc<dyn ImageSources>,
+    settings: NodeSettings,
+    board: Board,
+    policy: watch::Sender<Arc<node::NetworkPolicy>>,
+    /// Connected nodes by id. A node that connects again replaces its older session.
+    sessions: Mutex<HashMap<String, ConnectedNode>>,
+}
+
+struct ConnectedNode {
+    memory_mib: u64,
+    /// Tells the session of a reconnected node from the one that it replaces.
+    session: u64,
+}
+
+impl NodeControl {
+    pub fn new(
+        state: State,
+        logs: Arc<LogStore>,
+        images: Arc<dyn ImageSources>,
+        settings: NodeSettings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            state,
+            logs,
+            images,
+            settings,
+            board: Board::default(),
+            policy: watch::Sender::new(Arc::new(node::NetworkPolicy::default())),
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// Everything that runs beside the sessions. Ends only with an error of the store.
+    pub async fn run(self: &Arc<Self>) -> Result<(), StateError> {
+        tokio::try_join!(
+            self.board.follow(&self.state),
+            policy::follow(&self.state, &self.policy),
+            self.place_tasks(),
+            self.sweep(),
+        )?;
+        Ok(())
+    }
+
+    /// Ids of the nodes that are connected now.
+    pub fn connected(&self) -> Vec<String> {
+        self.sessions.lock().keys().cloned().collect()
+    }
+
+    async fn definition_of(
+        &self,
+        record: &TaskRecord,
+    ) -> Result<Option<TaskDefinition>, StateError> {
+        let key = keys::task_definition(&record.scope, &record.family, record.revision);
+        Ok(self
+            .state
+            .get::<TaskDefinitionRecord>(&key)
+            .await?
+            .map(|stored| stored.record.definition))
+    }
+}
+
+/// The gRPC service on top of [`NodeControl`].
+#[derive(Clone)]
+pub struct NodeApi(pub Arc<NodeControl>);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[async_trait::async_trait]
+impl NodeService for NodeApi {
+    type ConnectStream = Answers<node::ServerMessage>;
+    type ShipLogsStream = Answers<node::LogAck>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<node::NodeMessage>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let (answers, stream) = tokio::sync::mpsc::channel(OUTBOUND_MESSAGES);
+        let control = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(status) = control.serve_node(request.into_inner(), &answers).await {
+                tracing::warn!(%status, "a node's session ended");
+                // The node may be gone already.
+                let _ = answers.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(
+            tokio_stream::wrappers::ReceiverStream::new(stream),
+        )))
+    }
+
+    async fn ship_logs(
+        &self,
+        request: Request<Streaming<node::LogBatch>>,
+    ) -> Result<Response<Self::ShipLogsStream>, Status> {
+        Ok(Response::new(ship::acknowledge(
+            self.0.clone(),
+            request.into_inner(),
+        )))
+    }
+}
+
+fn internal(error: StateError) -> Status {
+    tracing::error!(%error, "a node's message could not be worked on");
+    Status::internal("the control plane could not read or write its state")
+}

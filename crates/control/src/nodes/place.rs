@@ -1,0 +1,160 @@
+//! Gives nodes to tasks that have none.
+
+use std::collections::BTreeMap;
+
+use neargate_domain::task::{ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use neargate_planner::placement::{NodeCapacity, place};
+
+use super::NodeControl;
+use super::board::Subscriber;
+use crate::ecs::records::{AttachmentStatus, TaskRecord};
+use crate::ecs::tasks::{release_network, spec::LogTarget};
+use crate::logs;
+use crate::state::{Changes, StateError, Stored};
+
+impl NodeControl {
+    /// Places tasks for ever.
+    pub(super) async fn place_tasks(&self) -> Result<(), StateError> {
+        let wake = self.board.subscribe(&Subscriber::Placement);
+        loop {
+            wake.notified().await;
+            self.place_waiting().await?;
+        }
+    }
+
+    /// One pass: all tasks that wait, in one transaction.
+    async fn place_waiting(&self) -> Result<(), StateError> {
+        let mut nodes = self.capacities();
+        let mut changes = Changes::new();
+        let mut touched = Vec::new();
+        for change in self.board.changes(&Subscriber::Placement) {
+            let Some(task) = change.task else { continue };
+            if task.record.node_id.is_some() || task.record.desired_status == DesiredStatus::Stopped
+            {
+                continue;
+            }
+            let mut record = task.record.clone();
+            if let Err(reason) = self.prepare_logs(&record).await? {
+                fail_to_start(&mut record, &reason, self.state.now());
+                release_network(&mut changes, &record);
+            } else {
+                let Some(node) =
+                    place(&nodes, self.memory_need(&record)).map(|n| n.node_id.clone())
+                else {
+                    // Waits for a node to come, or for room: either wakes this again.
+                    self.board.mark_again(&Subscriber::Placement, change.key);
+                    continue;
+                };
+                for capacity in nodes.iter_mut().filter(|n| n.node_id == node) {
+                    capacity.memory_used_mib += self.memory_need(&record);
+                    capacity.tasks += 1;
+                }
+                record.node_id = Some(node);
+                record.version += 1;
+            }
+            changes.replace(&*task, &record);
+            touched.push(change.key);
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match self.state.commit(changes).await {
+            Ok(_) => Ok(()),
+            // One of them changed meanwhile (StopTask): look at all of them again.
+            Err(StateError::Conflict) => {
+                for key in touched {
+                    self.board.mark_again(&Subscriber::Placement, key);
+                }
+                self.board.wake(&Subscriber::Placement);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn memory_need(&self, record: &TaskRecord) -> u64 {
+        if self.settings.overcommit {
+            0
+        } else {
+            u64::from(record.memory_mib)
+        }
+    }
+
+    fn capacities(&self) -> Vec<NodeCapacity> {
+        let sessions: BTreeMap<String, u64> = self
+            .sessions
+            .lock()
+            .iter()
+            .map(|(id, session)| (id.clone(), session.memory_mib))
+            .collect();
+        sessions
+            .into_iter()
+            .map(|(node_id, memory_mib)| {
+                let (tasks, used) = self.board.load_of(&node_id);
+                let memory_used_mib = if self.settings.overcommit { 0 } else { used };
+                NodeCapacity {
+                    node_id,
+                    memory_mib,
+                    memory_used_mib,
+                    tasks,
+                }
+            })
+            .collect()
+    }
+
+    /// Makes the log streams of a task. The inner error is the reason that the task shows when that fails.
+    async fn prepare_logs(&self, record: &TaskRecord) -> Result<Result<(), String>, StateError> {
+        let Some(definition) = self.definition_of(record).await? else {
+            return Ok(Err(
+                "ResourceInitializationError: the task definition does not exist any more"
+                    .to_owned(),
+            ));
+        };
+        for container in definition.container_definitions.iter().flatten() {
+            let Some(target) = LogTarget::of(record, container) else {
+                continue;
+            };
+            let scope = neargate_domain::Scope::new(&record.scope.account, &target.region);
+            let made = logs::ensure_stream(
+                &self.state,
+                &scope,
+                &target.group,
+                &target.stream,
+                target.create_group,
+            )
+            .await;
+            if let Err(error) = made {
+                return Ok(Err(format!("ResourceInitializationError: {error}")));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Ends a task that never got to a node.
+fn fail_to_start(record: &mut TaskRecord, reason: &str, now: neargate_domain::Timestamp) {
+    record.desired_status = DesiredStatus::Stopped;
+    record.last_status = TaskStatus::Stopped;
+    record.stop_code = Some(StopCode::TaskFailedToStart);
+    record.stopped_reason = Some(reason.to_owned());
+    record.stopping_at = Some(now);
+    record.execution_stopped_at = Some(now);
+    record.stopped_at = Some(now);
+    record.network.attachment_status = AttachmentStatus::Deleted;
+    record.version += 1;
+    for container in &mut record.containers {
+        container.last_status = ContainerStatus::Stopped;
+    }
+}
+
+/// Ends a task whose node has lost it.
+pub(super) fn lost(task: &Stored<TaskRecord>, now: neargate_domain::Timestamp) -> TaskRecord {
+    let mut record = task.record.clone();
+    fail_to_start(
+        &mut record,
+        "The node has lost the task: its data directory was emptied or the machine replaced.",
+        now,
+    );
+    record.stop_code = Some(StopCode::TerminationNotice);
+    record
+}

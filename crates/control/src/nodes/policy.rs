@@ -1,0 +1,139 @@
+//! The firewall policy that nodes enforce, computed from EC2's security groups and network interfaces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use neargate_node_api as node;
+use neargate_store::{Event, KeyValue, StoreError};
+use tokio::sync::watch;
+
+use crate::ec2::{NetworkInterfaceRecord, Peer, RuleRecord, SecurityGroupRecord, keys};
+use crate::state::{State, StateError, decode, prefix_range};
+
+/// Follows EC2's records and publishes the policy whenever it changes.
+pub async fn follow(
+    state: &State,
+    publish: &watch::Sender<Arc<node::NetworkPolicy>>,
+) -> Result<(), StateError> {
+    loop {
+        match follow_from_start(state, publish).await {
+            Err(StateError::Store(StoreError::Compacted(_))) => {}
+            other => return other,
+        }
+    }
+}
+
+async fn follow_from_start(
+    state: &State,
+    publish: &watch::Sender<Arc<node::NetworkPolicy>>,
+) -> Result<(), StateError> {
+    let all = state.store().range(prefix_range(keys::ALL), 0).await?;
+    let mut view = View::default();
+    for entry in &all.entries {
+        view.put(entry);
+    }
+    publish.send_replace(Arc::new(view.policy()));
+    let mut watch = state
+        .store()
+        .watch(prefix_range(keys::ALL), all.revision + 1)
+        .await?;
+    loop {
+        let mut changed = false;
+        for event in watch.next().await?.events {
+            changed |= match event {
+                Event::Put(entry) => view.put(&entry),
+                Event::Delete(entry) => view.remove(&String::from_utf8_lossy(&entry.key)),
+            };
+        }
+        if changed {
+            publish.send_replace(Arc::new(view.policy()));
+        }
+    }
+}
+
+/// The records that matter, by store key.
+#[derive(Default)]
+struct View {
+    groups: BTreeMap<String, SecurityGroupRecord>,
+    interfaces: BTreeMap<String, NetworkInterfaceRecord>,
+}
+
+impl View {
+    /// Whether the policy may have changed.
+    fn put(&mut self, entry: &KeyValue) -> bool {
+        let key = String::from_utf8_lossy(&entry.key).into_owned();
+        if keys::is_security_group(&key) {
+            return keep(&mut self.groups, key, entry);
+        }
+        keys::is_network_interface(&key) && keep(&mut self.interfaces, key, entry)
+    }
+
+    fn remove(&mut self, key: &str) -> bool {
+        self.groups.remove(key).is_some() || self.interfaces.remove(key).is_some()
+    }
+
+    fn policy(&self) -> node::NetworkPolicy {
+        node::NetworkPolicy {
+            groups: self.groups.values().map(group).collect(),
+            interfaces: self.interfaces.values().map(interface).collect(),
+        }
+    }
+}
+
+fn keep<T: serde::de::DeserializeOwned>(
+    records: &mut BTreeMap<String, T>,
+    key: String,
+    entry: &KeyValue,
+) -> bool {
+    match decode::<T>(entry) {
+        Ok(stored) => {
+            records.insert(key, stored.record);
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "a record of EC2 is passed over");
+            false
+        }
+    }
+}
+
+fn group(record: &SecurityGroupRecord) -> node::SecurityGroup {
+    let rules = |egress: bool| {
+        record
+            .rules
+            .iter()
+            .filter(|r| r.egress == egress)
+            .filter_map(rule)
+            .collect()
+    };
+    node::SecurityGroup {
+        group_id: record.id.clone(),
+        vpc_id: record.vpc_id.clone(),
+        ingress: rules(false),
+        egress: rules(true),
+    }
+}
+
+/// `None` for a rule about IPv6, which no task has.
+fn rule(record: &RuleRecord) -> Option<node::SecurityGroupRule> {
+    use node::security_group_rule::Peer as NodePeer;
+    let peer = match &record.peer {
+        Peer::Ipv4(cidr) => NodePeer::Cidr(cidr.to_string()),
+        Peer::Group(id) => NodePeer::PeerGroupId(id.clone()),
+        Peer::Ipv6(_) => return None,
+    };
+    Some(node::SecurityGroupRule {
+        protocol: i32::from(record.protocol.0),
+        from_port: record.from_port,
+        to_port: record.to_port,
+        peer: Some(peer),
+    })
+}
+
+fn interface(record: &NetworkInterfaceRecord) -> node::InterfaceAddress {
+    node::InterfaceAddress {
+        eni_id: record.id.clone(),
+        private_ipv4_address: record.private_ipv4_address.to_string(),
+        security_group_ids: record.security_group_ids.clone(),
+    }
+}
