@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use crate::cli::{Create, Exec, Global, Kill, Run};
 use crate::error::{ErrorKind, RuntimeError, chain};
-use crate::executor::{Confinement, Payload};
+use crate::executor::Payload;
+use crate::staging::{StagedBundle, read_json, take_confinement};
 use crate::{init, report, seal};
 
 type Result<T> = std::result::Result<T, RuntimeError>;
@@ -133,17 +134,11 @@ pub(crate) fn exec(global: &Global, exec: Exec) -> Result<ExitCode> {
     seal_executable()?;
     let report = open_report()?;
     let container = load(global, &exec.id)?;
-    let spec = load_spec(&container.bundle().join("config.json"))?;
-    let mut process = exec_process(&exec, &spec)?;
-    let confinement = Confinement {
-        seccomp: spec
-            .linux()
-            .as_ref()
-            .and_then(|linux| linux.seccomp().clone()),
-        capabilities: process.capabilities().clone(),
-    };
-    // Our executor drops them, after it has installed the seccomp profile, which needs them.
-    process.set_capabilities(None);
+    let mut spec: Spec = read_json(&container.bundle().join("config.json"))?;
+    let process = exec_process(&exec, &spec)?;
+    spec.set_process(Some(process));
+    let confinement = take_confinement(&global.root, &mut spec)?;
+    let process = spec.process().clone().unwrap_or_default();
     let process_file = ProcessFile::write(&global.root.join(&exec.id), &process)?;
 
     let built = ContainerBuilder::new(exec.id.clone(), SyscallType::default())
@@ -245,29 +240,39 @@ impl Drop for ProcessFile {
 fn build(global: &Global, create: Create) -> Result<Container> {
     seal_executable()?;
     let report = open_report()?;
-    let built = ContainerBuilder::new(create.id, SyscallType::default())
-        .with_executor(Payload::of_container())
+    let no_bundle = |error: std::io::Error| {
+        RuntimeError::new(
+            ErrorKind::InvalidSpec,
+            format!("bundle {}: {error}", create.bundle.display()),
+        )
+    };
+    let bundle = std::fs::canonicalize(&create.bundle).map_err(no_bundle)?;
+    let builder = ContainerBuilder::new(create.id.clone(), SyscallType::default())
         .validate_id()
         .and_then(|builder| builder.with_root_path(global.root.clone()))
         .and_then(|builder| builder.with_pid_file(create.pid_file))
-        .map(|builder| {
-            builder
-                .with_console_socket(create.console_socket)
-                .with_preserved_fds(create.preserve_fds)
-                .as_init(&create.bundle)
-                .with_systemd(false)
-                .with_detach(true)
-                .with_no_pivot(create.no_pivot)
-        })
-        .and_then(|builder| builder.build());
-    built.map_err(|error| {
+        .map_err(|error| wrap("create", &error))?;
+    let staged = StagedBundle::new(&global.root, &bundle, &create.id)?;
+    let built = builder
+        .with_executor(Payload::of_container(staged.confinement.clone()))
+        .with_console_socket(create.console_socket)
+        .with_preserved_fds(create.preserve_fds)
+        .as_init(&staged.dir)
+        .with_systemd(false)
+        .with_detach(true)
+        .with_no_pivot(create.no_pivot)
+        .build();
+    let mut container = built.map_err(|error| {
         init::reap_failed_children();
         explain(
             "failed to create shim task: OCI runtime create failed",
             report,
             &error,
         )
-    })
+    })?;
+    container.state.bundle = bundle;
+    container.save().map_err(|error| wrap("create", &error))?;
+    Ok(container)
 }
 
 fn start_container(container: &mut Container) -> Result<()> {
@@ -294,21 +299,6 @@ fn load(global: &Global, id: &str) -> Result<Container> {
         ));
     }
     Container::load(dir).map_err(|error| wrap("state", &error))
-}
-
-fn load_spec(path: &Path) -> Result<Spec> {
-    read_json(path)
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|e| {
-        RuntimeError::new(
-            ErrorKind::InvalidSpec,
-            format!("cannot read {}: {e}", path.display()),
-        )
-    })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| RuntimeError::new(ErrorKind::InvalidSpec, format!("{}: {e}", path.display())))
 }
 
 /// Waits for a process of the container that is our child, passing our signals on to it.

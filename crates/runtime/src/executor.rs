@@ -17,9 +17,10 @@ use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, sigaction, sigprocmask,
 };
 use nix::unistd::{AccessFlags, access, execve};
-use oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp, Process, Spec};
+use oci_spec::runtime::{LinuxCapabilities, Process, Spec};
 
 use crate::error::{ErrorKind, RuntimeError};
+use crate::filter::Filter;
 use crate::{init, report};
 
 /// Set to "true" on a container whose process 1 shall be ours and not the command (`initProcessEnabled`).
@@ -31,11 +32,11 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// The exit code of a process whose execve failed, as with Docker.
 const EXEC_FAILED_EXIT_CODE: i32 = 255;
 
-/// What `exec` applies itself, because libcontainer does not carry the container's seccomp profile over to a process
-/// that joins it, and because installing a filter without no_new_privs needs the capabilities that are then dropped.
+/// What the process applies to itself as its last steps: first the filter, because without no_new_privs that needs
+/// the capabilities which are then dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Confinement {
-    pub seccomp: Option<LinuxSeccomp>,
+    pub filter: Option<Filter>,
     pub capabilities: Option<LinuxCapabilities>,
 }
 
@@ -43,22 +44,23 @@ pub(crate) struct Confinement {
 pub(crate) struct Payload {
     /// The first process of a container may become its init; one that joins never does.
     may_be_init: bool,
-    confinement: Option<Confinement>,
+    confinement: Confinement,
     executable: Rc<OnceCell<PathBuf>>,
     home: Rc<OnceCell<String>>,
 }
 
 impl Payload {
-    pub(crate) fn of_container() -> Self {
+    pub(crate) fn of_container(confinement: Confinement) -> Self {
         Payload {
             may_be_init: true,
+            confinement,
             ..Payload::default()
         }
     }
 
     pub(crate) fn joining(confinement: Confinement) -> Self {
         Payload {
-            confinement: Some(confinement),
+            confinement,
             ..Payload::default()
         }
     }
@@ -92,9 +94,7 @@ impl Executor for Payload {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let process = process_of(spec).map_err(|error| ExecutorError::Other(error.message))?;
         let args = args_of(process).map_err(|error| ExecutorError::Other(error.message))?;
-        if let Some(confinement) = &self.confinement {
-            confine(confinement).map_err(ExecutorError::Other)?;
-        }
+        confine(&self.confinement).map_err(ExecutorError::Other)?;
         let wants_init = self.may_be_init
             && spec
                 .annotations()
@@ -235,14 +235,15 @@ fn reset_signals() {
 }
 
 fn confine(confinement: &Confinement) -> Result<(), String> {
-    if let Some(seccomp) = &confinement.seccomp {
-        libcontainer::seccomp::initialize_seccomp(seccomp)
-            .map_err(|e| format!("cannot install seccomp: {e}"))?;
+    if let Some(filter) = &confinement.filter {
+        filter
+            .install()
+            .map_err(|error| format!("cannot install the seccomp filter: {error}"))?;
     }
     if let Some(wanted) = &confinement.capabilities {
         let syscall = libcontainer::syscall::syscall::create_syscall();
         libcontainer::capabilities::drop_privileges(wanted, syscall.as_ref())
-            .map_err(|e| format!("cannot drop capabilities: {e}"))?;
+            .map_err(|error| format!("cannot drop capabilities: {error}"))?;
     }
     Ok(())
 }

@@ -13,9 +13,13 @@ mod cli;
 mod commands;
 mod error;
 mod executor;
+mod filter;
 mod init;
 mod report;
 mod seal;
+pub mod spec;
+mod staging;
 
 pub use cli::main;
 pub use error::{ErrorKind, RuntimeError};
+pub use executor::{DEFAULT_PATH, INIT_ANNOTATION};
