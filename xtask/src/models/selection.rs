@@ -24,6 +24,9 @@ pub struct ServiceSelection {
     /// Shapes that carry a secret although the model does not mark them: they get no `Debug` form either.
     #[serde(default)]
     pub sensitive: BTreeSet<String>,
+    /// Values that the real service answers although the model's enumeration lacks them, by shape.
+    #[serde(default)]
+    pub enum_values: BTreeMap<String, Vec<String>>,
 }
 
 impl Selection {

@@ -102,11 +102,21 @@ fn reachable_shapes(
         if selection.sensitive.contains(&name) {
             shape["sensitive"] = Value::Bool(true);
         }
+        if let (Some(more), Some(values)) = (
+            selection.enum_values.get(&name),
+            shape.get_mut("enum").and_then(Value::as_array_mut),
+        ) {
+            values.extend(more.iter().cloned().map(Value::from));
+        }
         shapes.insert(name, shape);
     }
-    for name in &selection.sensitive {
+    for name in selection
+        .sensitive
+        .iter()
+        .chain(selection.enum_values.keys())
+    {
         if !seen.contains(name) {
-            bail!("models/selection.json marks {name} as sensitive, which no operation uses");
+            bail!("models/selection.json changes {name}, which no operation uses");
         }
     }
     Ok(shapes)
@@ -162,7 +172,8 @@ mod tests {
             "operations": {
                 "Keep": {
                     "name": "Keep", "documentation": "prose",
-                    "input": {"shape": "KeepRequest"}, "errors": [{"shape": "Gone"}]
+                    "input": {"shape": "KeepRequest"}, "output": {"shape": "Colour"},
+                    "errors": [{"shape": "Gone"}]
                 },
                 "Other": {"name": "Other", "input": {"shape": "OtherRequest"}},
             },
@@ -172,6 +183,7 @@ mod tests {
                     "documentation": {"shape": "Text", "documentation": "prose"},
                 }},
                 "Text": {"type": "string", "min": 1},
+                "Colour": {"type": "string", "enum": ["red"]},
                 "Gone": {"type": "structure", "members": {}, "exception": true},
                 "OtherRequest": {"type": "structure", "members": {}},
             },
@@ -183,6 +195,10 @@ mod tests {
         ServiceSelection {
             operations: operations.map(set),
             sensitive: set(sensitive),
+            enum_values: [("Colour".to_owned(), vec!["blue".to_owned()])]
+                .into_iter()
+                .filter(|_| operations.is_some())
+                .collect(),
         }
     }
 
@@ -201,12 +217,14 @@ mod tests {
                 "metadata": {"apiVersion": "2020-01-01", "protocol": "json"},
                 "names_only": ["Other"],
                 "operations": {"Keep": {
-                    "name": "Keep", "input": {"shape": "KeepRequest"}, "errors": [{"shape": "Gone"}]
+                    "name": "Keep", "input": {"shape": "KeepRequest"}, "output": {"shape": "Colour"},
+                    "errors": [{"shape": "Gone"}]
                 }},
                 "pagination": {"Keep": {"limit_key": "n"}},
                 "shapes": {
                     "KeepRequest": {"type": "structure", "members": {"documentation": {"shape": "Text"}}},
                     "Text": {"type": "string", "min": 1, "sensitive": true},
+                    "Colour": {"type": "string", "enum": ["red", "blue"]},
                     "Gone": {"type": "structure", "members": {}, "exception": true},
                 },
             })
@@ -216,8 +234,12 @@ mod tests {
     #[test]
     fn a_selection_that_the_model_does_not_know_is_refused() {
         for (name, selection, want) in [
-            ("operation", selection(Some(&["Nope"]), &[]), "names Nope"),
-            ("shape", selection(None, &["Nope"]), "marks Nope"),
+            (
+                "operation",
+                selection(Some(&["Keep", "Nope"]), &[]),
+                "names Nope",
+            ),
+            ("shape", selection(None, &["Nope"]), "changes Nope"),
         ] {
             let error = trim(&model(), &json!({}), &selection).unwrap_err();
             assert!(error.to_string().contains(want), "{name}: {error}");
