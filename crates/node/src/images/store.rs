@@ -1,0 +1,547 @@
+//! The image store: what is here, and how more gets here.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::try_join_all;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Semaphore;
+
+use super::config::ConfigBlob;
+use super::disk::Disk;
+use super::flights::{Flights, Latest};
+use super::image::{Image, Layer, PulledImage};
+use super::layers::{self, LayerJob, Layers};
+use super::lease::Leases;
+use super::manifest::{ImageManifest, LayerDescriptor, Manifest, ManifestError, select};
+use super::registry::{Credentials, Origin, RawManifest, RegistryClient, fingerprint};
+use super::retry::with_retries;
+use super::unpack::{Allowance, UnpackLimits};
+use super::{Digest, ImageReference, ImageSource, Limits, Platform, PullError};
+
+/// Tags whose last meaning is remembered, to ask about them with HEAD. When there are more, all are forgotten.
+const MAX_REMEMBERED_TAGS: usize = 4096;
+
+/// A use is written to disk at most this often per image.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("another process has the image store {0} open")]
+    InUse(String),
+    #[error("the image store cannot be opened")]
+    Io(#[from] io::Error),
+}
+
+/// The images of a node. Cloning gives another handle to the same store.
+#[derive(Clone)]
+pub struct ImageStore {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    limits: Arc<Limits>,
+    pub layers: Arc<Layers>,
+    pub leases: Arc<Leases>,
+    images: RwLock<HashMap<ImageKey, Arc<Entry>>>,
+    registry: Arc<RegistryClient>,
+    /// What tags meant when they were last asked about.
+    tags: Mutex<HashMap<Question, Digest>>,
+    resolving: Latest<Question, Result<Resolved, PullError>>,
+    pulls: Flights<PullKey, Result<Arc<Image>, PullError>>,
+    layer_pulls: Flights<Digest, Result<(), PullError>>,
+    unpackers: Arc<Semaphore>,
+    _lock: File,
+}
+
+/// What an image is called in the store.
+pub(super) type ImageKey = (Digest, Platform);
+
+pub(super) struct Entry {
+    pub image: Arc<Image>,
+    last_used: Mutex<SystemTime>,
+}
+
+/// A reference as one user sees it; two users may get different answers from a registry.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Question {
+    reference: ImageReference,
+    plain_http: bool,
+    user: Option<[u8; 32]>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct PullKey {
+    question: Question,
+    digest: Digest,
+    platform: Platform,
+}
+
+/// What a reference means.
+#[derive(Clone)]
+struct Resolved {
+    digest: Digest,
+    /// Fetched on the way, if it was.
+    manifest: Option<Arc<RawManifest>>,
+}
+
+/// One pull: where from, for messages under which name.
+#[derive(Clone)]
+struct Request {
+    origin: Origin,
+    shown: ImageReference,
+    platform: Platform,
+}
+
+impl ImageStore {
+    /// Opens the store in `dir`, making it if need be, and removes what a process that was killed left half done.
+    pub fn open(dir: &Path, limits: Limits) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(dir)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse(dir.display().to_string()));
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let layers = Layers::open(Disk::open(dir)?)?;
+        let mut images = HashMap::new();
+        for (image, last_used) in layers.disk.load_images()? {
+            if image
+                .layers
+                .iter()
+                .any(|layer| layers.get(&layer.diff_id).is_none())
+            {
+                layers.disk.remove_image(&image)?;
+                continue;
+            }
+            let key = (image.digest.clone(), image.platform.clone());
+            images.insert(
+                key,
+                Arc::new(Entry {
+                    image: Arc::new(image),
+                    last_used: Mutex::new(last_used),
+                }),
+            );
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                layers: Arc::new(layers),
+                leases: Arc::default(),
+                images: RwLock::new(images),
+                registry: Arc::new(RegistryClient::new(&limits)),
+                tags: Mutex::default(),
+                resolving: Latest::default(),
+                pulls: Flights::default(),
+                layer_pulls: Flights::default(),
+                unpackers: Arc::new(Semaphore::new(limits.parallel_layers)),
+                limits: Arc::new(limits),
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Gets an image for a platform onto the node, and keeps it there while the answer lives.
+    ///
+    /// A reference with a digest that is here costs no request. A tag costs one, because it may have moved. However
+    /// many ask for an image at once, it is pulled once. A pull that is dropped leaves nothing half done.
+    pub async fn pull(
+        &self,
+        source: &ImageSource,
+        platform: &Platform,
+    ) -> Result<PulledImage, PullError> {
+        let reference: ImageReference = source.pull_reference.parse()?;
+        let shown: ImageReference = source
+            .reference
+            .parse()
+            .unwrap_or_else(|_| reference.clone());
+        let credentials = (!source.username.is_empty()).then(|| Credentials {
+            username: source.username.clone(),
+            password: source.password.clone(),
+        });
+        let origin = Origin {
+            reference,
+            plain_http: source.plain_http,
+            credentials,
+        };
+        let request = Request {
+            origin,
+            shown: shown.clone(),
+            platform: platform.clone(),
+        };
+        match tokio::time::timeout(
+            self.inner.limits.pull_timeout,
+            self.inner.clone().pull(request),
+        )
+        .await
+        {
+            Ok(result) => result,
+            Err(_) => Err(PullError::Timeout { image: shown }),
+        }
+    }
+
+    /// An image that is here, by the digest that a tag or a reference means. Nothing is asked of anybody.
+    pub fn get(&self, digest: &Digest, platform: &Platform) -> Option<PulledImage> {
+        self.inner.get(digest, platform)
+    }
+
+    /// Waits until no thread unpacks anything any more: pulls that were dropped stop at their next piece of data.
+    pub async fn idle(&self) {
+        let all = u32::try_from(self.inner.limits.parallel_layers).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        drop(self.inner.unpackers.acquire_many(all).await);
+    }
+}
+
+impl Inner {
+    async fn pull(self: Arc<Self>, request: Request) -> Result<PulledImage, PullError> {
+        let question = Question {
+            reference: request.origin.reference.clone(),
+            plain_http: request.origin.plain_http,
+            user: request.origin.credentials.as_ref().map(fingerprint),
+        };
+        let resolved = match request.origin.reference.digest() {
+            Some(digest) => Resolved {
+                digest: digest.clone(),
+                manifest: None,
+            },
+            None => {
+                let ask = || self.resolve(&request, &question);
+                self.resolving.ask(question.clone(), ask).await?
+            }
+        };
+        if let Some(pulled) = self.get(&resolved.digest, &request.platform) {
+            return Ok(pulled);
+        }
+        // Taken before the image is here, so that there is no moment between its arrival and the lease.
+        let lease = self.leases.take(vec![resolved.digest.clone()]);
+        let platform = request.platform.clone();
+        let key = PullKey {
+            question,
+            digest: resolved.digest.clone(),
+            platform,
+        };
+        let inner = self.clone();
+        let (result, _) = self
+            .pulls
+            .run(key, move || inner.fetch_image(request, resolved))
+            .await;
+        Ok(PulledImage {
+            image: result?,
+            _lease: lease,
+        })
+    }
+
+    fn get(&self, digest: &Digest, platform: &Platform) -> Option<PulledImage> {
+        // The lease first: from then on the image is either not there or not going away.
+        let lease = self.leases.take(vec![digest.clone()]);
+        let entry = self
+            .images
+            .read()
+            .get(&(digest.clone(), platform.clone()))
+            .cloned()?;
+        let now = SystemTime::now();
+        let mut last_used = entry.last_used.lock();
+        if now
+            .duration_since(*last_used)
+            .is_ok_and(|since| since >= TOUCH_INTERVAL)
+        {
+            self.layers.disk.touch_image(&entry.image, now);
+            *last_used = now;
+        }
+        drop(last_used);
+        Some(PulledImage {
+            image: entry.image.clone(),
+            _lease: lease,
+        })
+    }
+
+    /// What the tag means now.
+    async fn resolve(&self, request: &Request, question: &Question) -> Result<Resolved, PullError> {
+        let (origin, limits) = (&request.origin, &*self.limits);
+        let tag = origin.reference.tag().unwrap_or("latest");
+        let remembered = self.tags.lock().get(question).cloned();
+        let here = remembered.is_some_and(|digest| {
+            self.images
+                .read()
+                .contains_key(&(digest, request.platform.clone()))
+        });
+        let attempt = || async {
+            if here && let Some(digest) = self.registry.head_manifest(origin, tag).await? {
+                return Ok(Resolved {
+                    digest,
+                    manifest: None,
+                });
+            }
+            let manifest = self
+                .registry
+                .manifest(origin, tag, limits.manifest_bytes)
+                .await?;
+            Ok(Resolved {
+                digest: manifest.digest.clone(),
+                manifest: Some(Arc::new(manifest)),
+            })
+        };
+        let resolved = with_retries(limits, limits.manifest_retries, attempt)
+            .await
+            .map_err(|e| request.failed(e))?;
+        let mut tags = self.tags.lock();
+        if tags.len() >= MAX_REMEMBERED_TAGS {
+            tags.clear();
+        }
+        tags.insert(question.clone(), resolved.digest.clone());
+        Ok(resolved)
+    }
+
+    async fn fetch_image(
+        self: Arc<Self>,
+        request: Request,
+        resolved: Resolved,
+    ) -> Result<Arc<Image>, PullError> {
+        // It may have come while this pull was on its way here.
+        let here = self.images.read().get(&(resolved.digest.clone(), request.platform.clone())).cloned();
+        if let Some(entry) = here {
+            return Ok(entry.image.clone());
+        }
+        let (manifest_digest, manifest) = self.image_manifest(&request, &resolved).await?;
+        let config = self.config(&request, &manifest).await?;
+        let diff_ids = config.rootfs.diff_ids;
+        // Until the image is known, its layers must not go.
+        let lease = self.leases.take(diff_ids.clone());
+        if let Err(error) = self
+            .fetch_layers(&request.origin, &manifest.layers, &diff_ids)
+            .await
+        {
+            drop(lease);
+            if error.is_images_fault() {
+                // What other images do not need is not worth keeping. After a broken connection it is.
+                super::gc::discard_unused_layers(&self, &diff_ids);
+            }
+            return Err(error);
+        }
+        let layers = manifest.layers.into_iter().zip(&diff_ids);
+        let image = Arc::new(Image {
+            digest: resolved.digest,
+            manifest_digest,
+            config_digest: manifest.config.digest,
+            platform: request.platform,
+            config: config.config,
+            layers: layers
+                .map(|(layer, diff_id)| Layer {
+                    diff_id: diff_id.clone(),
+                    digest: layer.digest,
+                    size_bytes: layer.size,
+                })
+                .collect(),
+        });
+        self.add(image.clone())?;
+        self.sync_in_background(diff_ids);
+        Ok(image)
+    }
+
+    /// The manifest for the platform, by way of the index if there is one.
+    async fn image_manifest(
+        &self,
+        request: &Request,
+        resolved: &Resolved,
+    ) -> Result<(Digest, ImageManifest), PullError> {
+        let unusable = |cause: ManifestError| match cause {
+            cause @ ManifestError::NoPlatform(_) => PullError::Platform(cause),
+            cause => PullError::Manifest {
+                image: request.shown.clone(),
+                cause,
+            },
+        };
+        let parse = |raw: &RawManifest| {
+            Manifest::parse(&raw.bytes, raw.content_type.as_deref(), &self.limits).map_err(unusable)
+        };
+        let top = match &resolved.manifest {
+            Some(manifest) => manifest.clone(),
+            None => Arc::new(self.manifest_by_digest(request, &resolved.digest).await?),
+        };
+        let index = match parse(&top)? {
+            Manifest::Image(manifest) => return Ok((resolved.digest.clone(), manifest)),
+            Manifest::Index(index) => index,
+        };
+        let chosen = &select(&index, &request.platform).map_err(unusable)?.digest;
+        match parse(&self.manifest_by_digest(request, chosen).await?)? {
+            Manifest::Image(manifest) => Ok((chosen.clone(), manifest)),
+            Manifest::Index(_) => Err(unusable(ManifestError::NestedIndex(
+                request.platform.clone(),
+            ))),
+        }
+    }
+
+    async fn manifest_by_digest(
+        &self,
+        request: &Request,
+        digest: &Digest,
+    ) -> Result<RawManifest, PullError> {
+        let limits = &*self.limits;
+        let attempt = || {
+            self.registry
+                .manifest(&request.origin, digest.as_str(), limits.manifest_bytes)
+        };
+        with_retries(limits, limits.manifest_retries, attempt)
+            .await
+            .map_err(|e| request.failed(e))
+    }
+
+    async fn config(
+        &self,
+        request: &Request,
+        manifest: &ImageManifest,
+    ) -> Result<ConfigBlob, PullError> {
+        let limits = &*self.limits;
+        let descriptor = &manifest.config;
+        let attempt = || {
+            self.registry
+                .small_blob(&request.origin, &descriptor.digest, descriptor.size)
+        };
+        let bytes = with_retries(limits, limits.manifest_retries, attempt).await;
+        let bytes = bytes.map_err(|(retries, cause)| PullError::Fetch {
+            retries,
+            cause: Arc::new(cause),
+        })?;
+        let config: ConfigBlob =
+            serde_json::from_slice(&bytes).map_err(|error| PullError::Config(error.to_string()))?;
+        if !config.fits(&request.platform) {
+            return Err(PullError::Platform(ManifestError::NoPlatform(
+                request.platform.clone(),
+            )));
+        }
+        let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+        if layers != diff_ids {
+            let cause = ManifestError::LayerCount { layers, diff_ids };
+            return Err(PullError::Manifest {
+                image: request.shown.clone(),
+                cause,
+            });
+        }
+        Ok(config)
+    }
+
+    async fn fetch_layers(
+        self: &Arc<Self>,
+        origin: &Origin,
+        layers: &[LayerDescriptor],
+        diff_ids: &[Digest],
+    ) -> Result<(), PullError> {
+        let allowance = Allowance::new(self.limits.image_unpacked_bytes);
+        let limits = UnpackLimits::new(&self.limits, allowance);
+        let all = layers.iter().zip(diff_ids).map(|(descriptor, diff_id)| {
+            self.fetch_layer(origin, descriptor.clone(), diff_id.clone(), limits.clone())
+        });
+        try_join_all(all).await.map(drop)
+    }
+
+    async fn fetch_layer(
+        self: &Arc<Self>,
+        origin: &Origin,
+        descriptor: LayerDescriptor,
+        diff_id: Digest,
+        limits: UnpackLimits,
+    ) -> Result<(), PullError> {
+        loop {
+            if self.layers.get(&diff_id).is_some() {
+                return Ok(());
+            }
+            let job = LayerJob {
+                descriptor: descriptor.clone(),
+                diff_id: diff_id.clone(),
+                limits: limits.clone(),
+            };
+            let (inner, origin) = (self.clone(), origin.clone());
+            let start = move || async move {
+                let permit = inner
+                    .unpackers
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .map_err(io::Error::other)?;
+                layers::fetch(
+                    inner.layers.clone(),
+                    inner.registry.clone(),
+                    origin,
+                    inner.limits.clone(),
+                    job,
+                    permit,
+                )
+                .await
+            };
+            let (result, started) = self.layer_pulls.run(diff_id.clone(), start).await;
+            // Another image with the same layer may have failed for reasons of its own: its registry, its password.
+            if result.is_ok() || started {
+                return result;
+            }
+        }
+    }
+
+    fn add(&self, image: Arc<Image>) -> Result<(), PullError> {
+        let mut images = self.images.write();
+        self.layers.disk.save_image(&image)?;
+        let key = (image.digest.clone(), image.platform.clone());
+        images.insert(
+            key,
+            Arc::new(Entry {
+                image,
+                last_used: Mutex::new(SystemTime::now()),
+            }),
+        );
+        Ok(())
+    }
+
+    fn sync_in_background(&self, diff_ids: Vec<Digest>) {
+        let layers = self.layers.clone();
+        tokio::task::spawn_blocking(move || {
+            let fresh = diff_ids.into_iter().filter_map(|diff_id| {
+                let mark = layers
+                    .get(&diff_id)
+                    .filter(|mark| mark.unsynced_since_boot.is_some())?;
+                Some((diff_id, (*mark).clone()))
+            });
+            let fresh: Vec<_> = fresh.collect();
+            if let Err(error) = layers.disk.sync_layers(&fresh) {
+                // They stay marked, so a power failure costs another pull.
+                tracing::warn!(%error, "cannot sync the image store");
+            }
+        });
+    }
+
+    /// All images with the time of their last use.
+    pub fn entries(&self) -> Vec<(Arc<Image>, SystemTime)> {
+        self.images
+            .read()
+            .values()
+            .map(|entry| (entry.image.clone(), *entry.last_used.lock()))
+            .collect()
+    }
+
+    /// Forgets an image; its layers stay.
+    pub fn forget(&self, image: &Image) -> io::Result<()> {
+        let mut images = self.images.write();
+        self.layers.disk.remove_image(image)?;
+        images.remove(&(image.digest.clone(), image.platform.clone()));
+        Ok(())
+    }
+}
+
+impl Request {
+    fn failed(&self, (retries, cause): (u32, super::registry::RegistryError)) -> PullError {
+        PullError::Resolve {
+            image: self.shown.clone(),
+            retries,
+            cause: Arc::new(cause),
+        }
+    }
+}
