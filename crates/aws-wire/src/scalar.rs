@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::json::{special_float, special_float_text};
 use crate::schema::{Kind, Shape, TimestampFormat};
-use crate::timestamp;
+use crate::timestamp::{self, Offsets};
 use crate::value::{ShapeMismatch, Value};
 
 /// Parses the text form of a scalar. `None`: the text is not one, or the shape is no scalar.
@@ -14,6 +14,7 @@ pub(crate) fn parse(
     text: &str,
     timestamp_format: Option<TimestampFormat>,
     default_format: TimestampFormat,
+    offsets: Offsets,
 ) -> Option<Value> {
     Some(match &shape.kind {
         Kind::String(_) => Value::String(text.to_owned()),
@@ -28,7 +29,7 @@ pub(crate) fn parse(
         Kind::Blob { .. } => Value::Blob(STANDARD.decode(text).ok()?.into()),
         Kind::Timestamp { format } => {
             let format = timestamp_format.or(*format).unwrap_or(default_format);
-            Value::Timestamp(timestamp::parse(text, format)?)
+            Value::Timestamp(timestamp::parse(text, format, offsets)?)
         }
         Kind::Structure(_) | Kind::List(_) | Kind::Map(_) | Kind::Document => return None,
     })

@@ -31,6 +31,8 @@ impl Names {
 pub(crate) struct StructureBuilder {
     shape: &'static StructureShape,
     fields: Fields,
+    /// Members that are set but unknown: a union with one is not the union that the caller meant.
+    unknown: usize,
     /// Where the next lookup starts: callers mostly send members in the model's order.
     next: usize,
 }
@@ -40,6 +42,7 @@ impl StructureBuilder {
         Self {
             shape,
             fields: Fields::default(),
+            unknown: 0,
             next: 0,
         }
     }
@@ -67,12 +70,17 @@ impl StructureBuilder {
         self.fields.push(index, value);
     }
 
+    /// Takes note of a member that the shape does not have.
+    pub(crate) fn set_unknown(&mut self) {
+        self.unknown += 1;
+    }
+
     /// Fills in the model's defaults and checks that a union has exactly one member.
     pub(crate) fn finish(mut self) -> Result<Value, UnionError> {
         if self.shape.union {
-            return match self.fields.0.len() {
-                1 => Ok(Value::Struct(self.fields)),
-                0 => Err(UnionError::NoneSet),
+            return match (self.fields.0.len(), self.unknown) {
+                (1, 0) => Ok(Value::Struct(self.fields)),
+                (0, _) => Err(UnionError::NoneSet),
                 _ => Err(UnionError::SeveralSet),
             };
         }

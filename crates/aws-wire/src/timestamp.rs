@@ -6,9 +6,18 @@ use jiff::tz::Offset;
 
 use crate::schema::TimestampFormat;
 
+/// Whether a date and time may have an offset in place of `Z`. The query services take it, Smithy's rules for the JSON
+/// protocols refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offsets {
+    Taken,
+    Refused,
+}
+
 /// Parses a timestamp sent as text in `format`. Epoch seconds as text occur in REST headers and queries.
-pub(crate) fn parse(text: &str, format: TimestampFormat) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str, format: TimestampFormat, offsets: Offsets) -> Option<Timestamp> {
     match format {
+        TimestampFormat::DateTime if offsets == Offsets::Refused && !text.ends_with('Z') => None,
         TimestampFormat::DateTime => parse_date_time(text),
         TimestampFormat::HttpDate => parse_http_date(text),
         TimestampFormat::EpochSeconds => {
@@ -197,7 +206,7 @@ mod tests {
             ("multi-byte", "2019-10-02T17:04:40\u{e9}", DateTime, None),
         ] {
             assert_eq!(
-                parse(text, form).map(|t| t.as_millisecond()),
+                parse(text, form, Offsets::Taken).map(|t| t.as_millisecond()),
                 want,
                 "{name}"
             );

@@ -112,7 +112,7 @@ impl XmlWriter {
             (Kind::Structure(structure), Value::Struct(fields)) => {
                 self.out.push('<');
                 self.out.push_str(place.name);
-                if let Some(namespace) = place.namespace.or(structure.xml_namespace) {
+                if let Some(namespace) = place.namespace {
                     self.attribute("xmlns", namespace);
                 }
                 self.attributes(structure, fields)?;

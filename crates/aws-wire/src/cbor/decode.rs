@@ -140,7 +140,14 @@ impl Reader<'_> {
                     Value::Null => {}
                     value => builder.set(index, value),
                 },
-                None => self.skip(header)?,
+                None => {
+                    if !matches!(header, Header::Simple(simple::NULL | simple::UNDEFINED))
+                        && key != "__type"
+                    {
+                        builder.set_unknown();
+                    }
+                    self.skip(header)?;
+                }
             }
         }
         Ok(builder.finish()?)

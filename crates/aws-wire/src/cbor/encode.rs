@@ -100,9 +100,10 @@ fn write(shape: &'static Shape, value: &Value, out: &mut Out<'_>) -> Result<(), 
             out.push(integer(*number))?;
         }
         // The encoder picks the shortest form that loses nothing.
-        (Kind::Float { .. } | Kind::Double { .. }, Value::Double(number)) => {
-            out.push(Header::Float(*number))?;
+        (Kind::Float { .. }, Value::Double(number)) => {
+            out.push(Header::Float(f64::from(*number as f32)))?;
         }
+        (Kind::Double { .. }, Value::Double(number)) => out.push(Header::Float(*number))?,
         (Kind::Blob { .. }, Value::Blob(bytes)) => out.bytes(bytes, None)?,
         (Kind::Timestamp { .. }, Value::Timestamp(timestamp)) => {
             out.push(Header::Tag(TAG_EPOCH))?;

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::Token;
 use crate::schema::{Kind, Shape, TimestampFormat};
 use crate::structure::{Names, StructureBuilder};
-use crate::timestamp;
+use crate::timestamp::{self, Offsets};
 use crate::value::Value;
 
 /// Lists start this big at most, whatever their length is claimed to be.
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for ShapeSeed {
                 .ok_or_else(|| self.unexpected(Token::Text)),
             Kind::Timestamp { .. } => match self.timestamp_form() {
                 TimestampFormat::EpochSeconds => None,
-                form => timestamp::parse(text, form),
+                form => timestamp::parse(text, form, Offsets::Refused),
             }
             .map(Value::Timestamp)
             .ok_or_else(|| self.unexpected(Token::Text)),
@@ -253,6 +253,11 @@ impl<'de> Visitor<'de> for ShapeSeed {
                             }
                         }
                         Key::Unknown => {
+                            if entries.next_value::<Option<IgnoredAny>>()?.is_some() {
+                                builder.set_unknown();
+                            }
+                        }
+                        Key::Type => {
                             entries.next_value::<IgnoredAny>()?;
                         }
                     }
@@ -268,6 +273,8 @@ enum Key {
     Member(u16),
     /// AWS ignores what it does not know.
     Unknown,
+    /// `__type`, which some clients send in unions and structures.
+    Type,
 }
 
 /// Reads a key and looks it up without keeping it.
@@ -300,6 +307,7 @@ impl Visitor<'_> for KeySeed<'_> {
             {
                 Key::Member(index)
             }
+            _ if name == "__type" => Key::Type,
             _ => Key::Unknown,
         })
     }

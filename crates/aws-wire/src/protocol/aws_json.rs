@@ -39,7 +39,8 @@ pub(super) fn success(
             serde_json::to_writer(&mut body, &Shaping::wire(shape, output, Names::Model))?;
             body
         }
-        None => b"{}".to_vec(),
+        // Nothing at all, as Logs answers; clients take `{}` as well.
+        None => Vec::new(),
     };
     Ok(respond(operation.http_status, content_type(protocol), body))
 }

@@ -131,6 +131,14 @@ fn respond(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> R
     response
 }
 
+/// An answer without body.
+fn respond_empty(status: u16) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() =
+        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
 fn serialization_error(detail: impl Into<String>) -> ApiError {
     ApiError::client("SerializationException", detail)
 }

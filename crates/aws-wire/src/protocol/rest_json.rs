@@ -5,7 +5,7 @@ use http::header::{ACCEPT, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::{
-    ERROR_TYPE, EncodeError, ErrorMembers, RequestView, aws_json, no_input, respond,
+    ERROR_TYPE, EncodeError, ErrorMembers, RequestView, aws_json, no_input, respond, respond_empty,
     serialization_error,
 };
 use crate::error::ApiError;
@@ -94,7 +94,7 @@ pub(super) fn success(
     output: &Value,
 ) -> Result<Response<Bytes>, EncodeError> {
     let Some(shape) = operation.output else {
-        return Ok(respond(operation.http_status, JSON, "{}"));
+        return Ok(respond_empty(operation.http_status));
     };
     let (Kind::Structure(structure), Value::Struct(fields)) = (&shape.kind, output) else {
         return Err(ShapeMismatch {

@@ -1,11 +1,12 @@
 //! rpc-v2-CBOR.
 
 use bytes::Bytes;
+use http::Response;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
 
 use super::{
-    EncodeError, ErrorMembers, RequestView, SMITHY_PROTOCOL, no_input, respond, serialization_error,
+    EncodeError, ErrorMembers, RequestView, SMITHY_PROTOCOL, no_input, respond, respond_empty,
+    serialization_error,
 };
 use crate::cbor;
 use crate::error::ApiError;
@@ -62,12 +63,7 @@ pub(super) fn success(
     let mut response = match operation.output {
         Some(shape) => respond(operation.http_status, CBOR, cbor::encode(shape, output)?),
         // Without output there is neither body nor content type.
-        None => {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() =
-                StatusCode::from_u16(operation.http_status).unwrap_or(StatusCode::OK);
-            response
-        }
+        None => respond_empty(operation.http_status),
     };
     mark(&mut response);
     Ok(response)

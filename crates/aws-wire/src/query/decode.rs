@@ -4,6 +4,7 @@ use super::Params;
 use crate::scalar;
 use crate::schema::{Kind, ListShape, MapShape, Member, Shape, StructureShape, TimestampFormat};
 use crate::structure::StructureBuilder;
+use crate::timestamp::Offsets;
 use crate::value::Value;
 
 /// The two query protocols name and number their parameters differently.
@@ -65,7 +66,13 @@ impl Decoder {
                 .value
                 .as_deref()
                 .and_then(|text| {
-                    scalar::parse(shape, text, timestamp_format, TimestampFormat::DateTime)
+                    scalar::parse(
+                        shape,
+                        text,
+                        timestamp_format,
+                        TimestampFormat::DateTime,
+                        Offsets::Taken,
+                    )
                 })
                 .ok_or_else(|| self.bad(scalar::wanted(shape))),
         }

@@ -1,5 +1,7 @@
 //! A REST request into a value.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use crate::schema::{
     Kind, ListShape, Location, MapShape, Member, Shape, StructureShape, TimestampFormat,
 };
 use crate::structure::{Names, StructureBuilder};
+use crate::timestamp::Offsets;
 use crate::value::Value;
 
 pub(crate) struct RestRequest<'r> {
@@ -75,7 +78,7 @@ pub(crate) fn read_request(
             Location::Body | Location::StatusCode => None,
             Location::Uri { .. } => label(member, request.labels)?,
             Location::QueryString => query(member, &pairs)?,
-            Location::QueryParams => query_params(structure, member, &pairs),
+            Location::QueryParams => query_params(member, &pairs),
             Location::Header => header(member, request.headers)?,
             Location::PrefixHeaders => prefix_headers(member, request.headers),
         };
@@ -88,32 +91,38 @@ pub(crate) fn read_request(
         .map_err(|error| RestError::Malformed(error.to_string()))
 }
 
-/// The content type must be the one that the model expects, if there is a body.
+/// A body must have the content type that the model expects.
 fn check_content_type(
     structure: &StructureShape,
     request: &RestRequest<'_>,
 ) -> Result<(), RestError> {
-    let Some(sent) = request.headers.get(http::header::CONTENT_TYPE) else {
+    if request.body.is_empty() {
         return Ok(());
-    };
+    }
     let has_body_members = structure
         .members
         .iter()
         .any(|m| m.location == Location::Body);
     let wanted = match structure.payload.and_then(|i| structure.members.get(i)) {
         Some(member) => match member.target.kind {
-            // Blobs and texts take any type.
-            Kind::Blob { .. } | Kind::String(_) => return Ok(()),
-            _ => "application/json",
+            // Whatever the bytes are, their type is the sender's to say.
+            Kind::Blob { .. } => return Ok(()),
+            Kind::String(_) => Some("text/plain"),
+            _ => Some("application/json"),
         },
-        None if has_body_members => "application/json",
-        // No body is expected; clients may still name a type.
-        None if request.body.is_empty() => return Ok(()),
-        None => "application/json",
+        None => has_body_members.then_some("application/json"),
     };
-    let sent = sent.to_str().unwrap_or_default();
-    let essence = sent.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(wanted) {
+    let sent = request.headers.get(http::header::CONTENT_TYPE);
+    let sent = sent.map(|sent| {
+        let essence = sent.to_str().unwrap_or_default().split(';').next();
+        essence.unwrap_or_default().trim().to_ascii_lowercase()
+    });
+    let fits = match (wanted, sent.as_deref()) {
+        (Some(wanted), sent) => sent == Some(wanted),
+        // A stray `{}` is passed over, as AWS does.
+        (None, sent) => sent.is_none_or(|sent| sent == "application/json"),
+    };
+    if fits {
         Ok(())
     } else {
         Err(RestError::UnsupportedMediaType)
@@ -150,6 +159,7 @@ fn label(member: &'static Member, labels: &Labels) -> Result<Option<Value>, Rest
                 text,
                 member.timestamp_format,
                 TimestampFormat::DateTime,
+                Offsets::Refused,
             )
             .ok_or_else(|| RestError::scalar(member, member.target))
         })
@@ -166,8 +176,14 @@ fn query(member: &'static Member, pairs: &[(String, String)]) -> Result<Option<V
         return Ok(None);
     }
     let parse = |shape: &'static Shape, text: &str, format| {
-        scalar::parse(shape, text, format, TimestampFormat::DateTime)
-            .ok_or_else(|| RestError::scalar(member, shape))
+        scalar::parse(
+            shape,
+            text,
+            format,
+            TimestampFormat::DateTime,
+            Offsets::Refused,
+        )
+        .ok_or_else(|| RestError::scalar(member, shape))
     };
     match &member.target.kind {
         Kind::List(ListShape {
@@ -186,31 +202,28 @@ fn query(member: &'static Member, pairs: &[(String, String)]) -> Result<Option<V
     }
 }
 
-/// All query parameters that no other member takes.
-fn query_params(
-    structure: &StructureShape,
-    member: &'static Member,
-    pairs: &[(String, String)],
-) -> Option<Value> {
+/// All query parameters, those of other members too: so Smithy wants it of servers.
+fn query_params(member: &'static Member, pairs: &[(String, String)]) -> Option<Value> {
     let Kind::Map(MapShape { value, .. }) = &member.target.kind else {
         return None;
     };
     let lists = matches!(value.kind, Kind::List(_));
     let mut entries: Vec<(String, Value)> = Vec::new();
+    // The number of pairs is limited, but not so that each could search all before it.
+    let mut known: HashMap<&str, usize> = HashMap::new();
     for (key, text) in pairs {
-        let taken = structure
-            .members
-            .iter()
-            .any(|m| m.location == Location::QueryString && m.wire_name == key);
-        if taken {
-            continue;
-        }
         let text = Value::String(text.clone());
-        match entries.iter_mut().find(|(k, _)| k == key) {
-            Some((_, Value::List(items))) => items.push(text),
-            Some(_) => {}
-            None if lists => entries.push((key.clone(), Value::List(vec![text]))),
-            None => entries.push((key.clone(), text)),
+        match known.get(key.as_str()) {
+            Some(at) => {
+                if let (_, Value::List(items)) = &mut entries[*at] {
+                    items.push(text);
+                }
+            }
+            None => {
+                known.insert(key, entries.len());
+                let value = if lists { Value::List(vec![text]) } else { text };
+                entries.push((key.clone(), value));
+            }
         }
     }
     (!entries.is_empty()).then_some(Value::Map(entries))
@@ -229,8 +242,14 @@ fn header(member: &'static Member, headers: &HeaderMap) -> Result<Option<Value>,
         return Ok(None);
     }
     let parse = |shape: &'static Shape, text: &str, format| {
-        scalar::parse(shape, text, format, TimestampFormat::HttpDate)
-            .ok_or_else(|| RestError::scalar(member, shape))
+        scalar::parse(
+            shape,
+            text,
+            format,
+            TimestampFormat::HttpDate,
+            Offsets::Refused,
+        )
+        .ok_or_else(|| RestError::scalar(member, shape))
     };
     match &member.target.kind {
         Kind::List(list) => {

@@ -44,17 +44,12 @@ pub(crate) fn write_response(
         .and_then(|i| Some((i, structure.members.get(i)?)))
     {
         Some((index, member)) => payload(member, fields.get(index as u16), &mut headers)?,
-        None if structure
-            .members
-            .iter()
-            .any(|m| m.location == Location::Body) =>
-        {
+        None => {
             headers
                 .entry(CONTENT_TYPE)
                 .or_insert(HeaderValue::from_static("application/json"));
             serde_json::to_vec(&StructureParts::body(structure, fields))?
         }
-        None => Vec::new(),
     };
     Ok(RestResponse {
         status,
@@ -75,9 +70,7 @@ pub(crate) fn error_headers(
         };
         match (member.location, value) {
             (Location::Header, value) => {
-                if let Some(text) = header_text(member, value)? {
-                    insert(&mut headers, member.wire_name, &text);
-                }
+                insert(&mut headers, member.wire_name, &header_text(member, value)?);
             }
             (Location::PrefixHeaders, Value::Map(entries)) => {
                 for (key, value) in entries {
@@ -102,7 +95,7 @@ fn insert(headers: &mut HeaderMap, name: &str, text: &str) {
     }
 }
 
-fn header_text(member: &'static Member, value: &Value) -> Result<Option<String>, RestEncodeError> {
+fn header_text(member: &'static Member, value: &Value) -> Result<String, RestEncodeError> {
     Ok(match (&member.target.kind, value) {
         (Kind::List(list), Value::List(items)) => {
             let mut texts = Vec::with_capacity(items.len());
@@ -118,17 +111,15 @@ fn header_text(member: &'static Member, value: &Value) -> Result<Option<String>,
                     _ => text,
                 });
             }
-            (!texts.is_empty()).then(|| texts.join(", "))
+            texts.join(", ")
         }
-        (Kind::String(string), Value::String(text)) if string.json_value => {
-            Some(STANDARD.encode(text))
-        }
-        _ => Some(scalar::format(
+        (Kind::String(string), Value::String(text)) if string.json_value => STANDARD.encode(text),
+        _ => scalar::format(
             member.target,
             value,
             member.timestamp_format,
             TimestampFormat::HttpDate,
-        )?),
+        )?,
     })
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -116,10 +117,12 @@ impl Router {
         B::Error: Display,
     {
         let (parts, body) = request.into_parts();
-        let response = match self.answer(&parts, body, &request_id).await {
+        let mut response = match self.answer(&parts, body, &request_id).await {
             Ok(response) => response,
             Err(failure) => failure.into_response(&request_id),
         };
+        let length = response.body().len();
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
         response.map(Full::new)
     }
 
