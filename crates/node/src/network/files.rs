@@ -1,6 +1,10 @@
 //! The files by which a task's containers learn their name and their resolver.
 
-use super::{error::Result, model::Interface, rules};
+use super::{
+    error::Result,
+    model::{Interface, is_host_name},
+    rules,
+};
 use neargate_node_api::NetworkInterface;
 
 /// Contents for `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf` of every container of a task.
@@ -12,15 +16,6 @@ pub struct TaskFiles {
     pub resolv_conf: String,
 }
 
-/// A name may stand in these files only if it cannot begin a second line or field.
-fn is_host_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 253
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
-}
-
 /// The files for a task with this interface.
 pub fn task_files(message: &NetworkInterface) -> Result<TaskFiles> {
     let interface = Interface::try_from(message)?;
@@ -28,10 +23,10 @@ pub fn task_files(message: &NetworkInterface) -> Result<TaskFiles> {
     let hostname = Some(message.private_dns_name.clone())
         .filter(|name| is_host_name(name))
         .unwrap_or_else(fallback);
-    let search = hostname
-        .split_once('.')
-        .map(|(_, domain)| format!("search {domain}\n"))
-        .unwrap_or_default();
+    let search = match interface.domain.as_str() {
+        "" => String::new(),
+        domain => format!("search {domain}\n"),
+    };
     Ok(TaskFiles {
         hosts: format!(
             "127.0.0.1 localhost\n::1 localhost\n{} {hostname}\n",

@@ -7,7 +7,7 @@ use super::{
     error::{NetworkError, Result},
     model::Policy,
     model::VpcId,
-    rules::{self, DnsPorts, Model, Task, Vpc},
+    rules::{self, Model, Task, Vpc},
     ruleset::Ruleset,
 };
 use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
@@ -35,10 +35,6 @@ pub enum Change {
     },
     Policy(Arc<Policy>),
     OpenedUplinks(BTreeSet<String>),
-    DnsPorts {
-        vpc: VpcId,
-        ports: DnsPorts,
-    },
     RemoveVpcs(Vec<VpcId>),
     /// Write the table anew, whatever the kernel has.
     Rebuild,
@@ -170,11 +166,6 @@ fn apply(model: &mut Model, change: Change) {
         }
         Change::Policy(policy) => model.policy = policy,
         Change::OpenedUplinks(devices) => model.opened_uplinks = devices,
-        Change::DnsPorts { vpc, ports } => {
-            if let Some(vpc) = model.vpcs.get_mut(&vpc) {
-                vpc.dns = Some(ports);
-            }
-        }
         Change::RemoveVpcs(vpcs) => model.vpcs.retain(|id, _| !vpcs.contains(id)),
         Change::Rebuild => {}
     }

@@ -12,7 +12,7 @@ use rtnetlink::{
     packet_route::{
         AddressFamily,
         address::{AddressAttribute, AddressFlags},
-        link::{InfoData, InfoVeth, LinkAttribute, LinkMessage},
+        link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State},
         route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
         rule::{RuleAction, RuleAttribute, RuleMessage},
     },
@@ -20,6 +20,7 @@ use rtnetlink::{
 use std::{
     net::{IpAddr, Ipv4Addr},
     os::fd::AsRawFd,
+    time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
 
@@ -34,6 +35,9 @@ const RULE_PRIORITY: u32 = 0x4e47;
 /// "N": tells our routes and rules from other programs'.
 const PROTOCOL: RouteProtocol = RouteProtocol::Other(0x4e);
 const LOOPBACK_INDEX: u32 = 1;
+/// How long a device may take to start on a busy machine.
+const MAX_START: Duration = Duration::from_secs(5);
+const START_POLL: Duration = Duration::from_millis(1);
 
 /// A netlink connection into one network namespace.
 pub struct Links {
@@ -54,6 +58,8 @@ pub struct Link {
     pub name: String,
     pub group: u32,
     pub alias: Option<String>,
+    /// Packets pass.
+    pub running: bool,
 }
 
 /// What the machine itself would do with a packet to an address.
@@ -258,6 +264,28 @@ impl Links {
             .doing(|| format!("add a default route by {gateway}"))
     }
 
+    /// Waits until the task's device sends packets. The kernel starts its queue some time after the other end came up,
+    /// and drops what is sent before; asking about the device makes kernels from 6.8 do it at once, others take a
+    /// moment that nothing reports reliably.
+    pub async fn await_task_device(&self) -> Result<()> {
+        let deadline = Instant::now() + MAX_START;
+        while !self
+            .find(TASK_DEVICE)
+            .await?
+            .is_some_and(|link| link.running)
+        {
+            if Instant::now() > deadline {
+                let message = format!("it does not run after {} s", MAX_START.as_secs());
+                return Err(NetworkError::Netlink {
+                    doing: format!("start device {TASK_DEVICE}"),
+                    message,
+                });
+            }
+            tokio::time::sleep(START_POLL).await;
+        }
+        Ok(())
+    }
+
     /// Leads an address to a device in one routing table.
     pub async fn add_task_route(&self, address: Ipv4Addr, index: u32, table: u32) -> Result<()> {
         let route = task_route(address, index).table_id(table).build();
@@ -396,12 +424,14 @@ fn link(message: LinkMessage) -> Link {
         name: String::new(),
         group: 0,
         alias: None,
+        running: false,
     };
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Group(group) => link.group = group,
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
+            LinkAttribute::OperState(state) => link.running = state == State::Up,
             _ => {}
         }
     }

@@ -61,11 +61,6 @@ macro_rules! ids {
                 f.write_str(&self.0)
             }
         }
-        impl $name {
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
     )*};
 }
 
@@ -74,6 +69,18 @@ ids! {
     VpcId, "VPC id", "vpc-";
     EniId, "network interface id", "eni-";
     TaskId, "task id", "";
+}
+
+impl GroupId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TaskId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl EniId {
@@ -137,6 +144,8 @@ pub struct Interface {
     pub vpc_cidr: Ipv4Net,
     pub gateway: Ipv4Addr,
     pub public: bool,
+    /// The part of the private DNS name behind the first dot; empty if there is none.
+    pub domain: String,
     pub groups: BTreeSet<GroupId>,
 }
 
@@ -180,9 +189,24 @@ impl TryFrom<&proto::NetworkInterface> for Interface {
             vpc_cidr,
             gateway,
             public: message.assign_public_ip,
+            domain: domain_of(&message.private_dns_name).to_owned(),
             groups,
         })
     }
+}
+
+/// A name may stand in a task's files only if it cannot begin a second line or field.
+pub fn is_host_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    !name.is_empty() && name.len() <= 253 && name.bytes().all(allowed)
+}
+
+fn domain_of(name: &str) -> &str {
+    Some(name)
+        .filter(|name| is_host_name(name))
+        .and_then(|name| name.split_once('.'))
+        .unwrap_or_default()
+        .1
 }
 
 fn parse_groups(ids: &[String]) -> Result<BTreeSet<GroupId>> {

@@ -8,7 +8,7 @@ use super::{
 use nix::{
     errno::Errno,
     mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, setns, unshare},
+    sched::{CloneFlags, unshare},
     sys::statfs::statfs,
 };
 use std::{
@@ -82,21 +82,6 @@ pub fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Runs a closure inside the namespace that `path` names, on a thread of its own.
-///
-/// Sockets opened in it stay in the namespace; that is what later parts (exec, probes) use it for.
-pub async fn run_in<T: Send + 'static>(
-    path: PathBuf,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    on_own_thread(move || {
-        let file = File::open(&path).doing(|| format!("open {}", path.display()))?;
-        setns(&file, CloneFlags::CLONE_NEWNET).doing(|| format!("enter {}", path.display()))?;
-        work()
-    })
-    .await
 }
 
 async fn on_own_thread<T: Send + 'static>(

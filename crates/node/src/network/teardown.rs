@@ -2,12 +2,13 @@
 
 use super::{
     ExistingTask, Network, NetworkError, Result, blocking,
+    book::Attached,
     error::Doing,
     firewall::{self, Change},
     forwarding,
     links::Links,
     model::TaskId,
-    netns, state_path, table_name, vpc,
+    netns, node_device, state_path, table_name, vpc,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -120,7 +121,7 @@ impl Network {
     }
 
     /// A task of another VPC may have waited for the address.
-    async fn hand_over_host_route(&self, gone: &super::Attached) -> Result<()> {
+    async fn hand_over_host_route(&self, gone: &Attached) -> Result<()> {
         let address = gone.interface.address;
         let heir = {
             let book = self.book.lock().await;
@@ -175,7 +176,7 @@ impl Network {
             }
         }
         // Devices that were never finished have no alias.
-        let node_device = format!("ngn{}", self.config.instance);
+        let node_device = node_device::name(&self.config.instance);
         let unfinished = self.links.group(self.group).await?.into_iter();
         for link in unfinished.filter(|link| link.alias.is_none() && link.name != node_device) {
             self.reaper.delete(link.index).await?;
@@ -204,6 +205,7 @@ impl Network {
             if let Some(record) = book.saved.vpcs.get(&id) {
                 vpc::remove(&self.links, record).await?;
                 book.saved.vpcs.remove(&id);
+                book.resolvers.remove(&id);
             }
         }
         self.save(&book.saved).await

@@ -30,13 +30,15 @@ pub fn mark(number: u32) -> u32 {
 pub struct VpcRecord {
     pub number: u32,
     pub cidr: Ipv4Net,
+    /// Of private DNS names: `ec2.internal`.
+    pub domain: String,
 }
 
 /// Claims a number and sets up the routing table of a VPC.
 pub async fn create(
     links: &Links,
     id: &VpcId,
-    cidr: Ipv4Net,
+    (cidr, domain): (Ipv4Net, &str),
     taken: &BTreeMap<VpcId, VpcRecord>,
 ) -> Result<VpcRecord> {
     for number in 1..=MAX_VPCS {
@@ -47,7 +49,11 @@ pub async fn create(
             // Whatever an earlier owner left in the table must not lead anywhere.
             links.flush_table(mark(number)).await?;
             links.add_unreachable(cidr, mark(number)).await?;
-            return Ok(VpcRecord { number, cidr });
+            return Ok(VpcRecord {
+                number,
+                cidr,
+                domain: domain.to_owned(),
+            });
         }
     }
     Err(NetworkError::TooManyVpcs(id.to_string()))

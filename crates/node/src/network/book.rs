@@ -1,0 +1,118 @@
+//! Who has what on this node: tasks, VPCs, addresses.
+
+use super::{
+    NetworkError, Result, dns,
+    links::Links,
+    model::{Interface, TaskId, VpcId},
+    rules::Vpc,
+    state::Saved,
+    vpc::{self, VpcRecord, mark},
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::Ipv4Addr,
+    path::Path,
+};
+
+/// Who has what.
+pub struct Book {
+    pub saved: Saved,
+    pub resolvers: HashMap<VpcId, dns::Server>,
+    pub tasks: HashMap<TaskId, Attached>,
+    /// Whose task the machine reaches by an address.
+    pub host_routes: HashMap<Ipv4Addr, TaskId>,
+}
+
+#[derive(Clone)]
+pub struct Attached {
+    pub interface: Interface,
+    pub vpc: VpcId,
+    /// 0 until the device exists.
+    pub index: u32,
+}
+
+impl Book {
+    /// Starts with what an earlier process saved: its VPCs get their tables and resolvers back.
+    pub async fn open(
+        saved: Saved,
+        links: &Links,
+        node: Ipv4Addr,
+        resolv_conf: &Path,
+    ) -> Result<Book> {
+        let mut book = Book {
+            saved,
+            resolvers: HashMap::new(),
+            tasks: HashMap::new(),
+            host_routes: HashMap::new(),
+        };
+        for (id, record) in &book.saved.vpcs {
+            vpc::restore(links, record).await?;
+            book.resolvers
+                .insert(id.clone(), resolver(record, node, resolv_conf).await?);
+        }
+        Ok(book)
+    }
+
+    /// Makes a VPC known on this node. False: it was.
+    pub async fn add_vpc(
+        &mut self,
+        id: &VpcId,
+        interface: &Interface,
+        (links, node, resolv_conf): (&Links, Ipv4Addr, &Path),
+    ) -> Result<bool> {
+        if self.saved.vpcs.contains_key(id) {
+            return Ok(false);
+        }
+        let naming = (interface.vpc_cidr, interface.domain.as_str());
+        let record = vpc::create(links, id, naming, &self.saved.vpcs).await?;
+        let server = resolver(&record, node, resolv_conf).await;
+        // In the book even if the resolver failed, so that it is removed with the rest.
+        self.saved.vpcs.insert(id.clone(), record);
+        self.resolvers.insert(id.clone(), server?);
+        Ok(true)
+    }
+
+    /// A VPC as the firewall needs it.
+    pub fn firewall_vpc(&self, id: &VpcId) -> Option<Vpc> {
+        let record = self.saved.vpcs.get(id)?;
+        let dns = self.resolvers.get(id).map(|server| server.ports);
+        Some(Vpc {
+            number: record.number,
+            cidr: record.cidr,
+            dns,
+        })
+    }
+
+    pub fn firewall_vpcs(&self) -> BTreeMap<VpcId, Vpc> {
+        let vpcs = self.saved.vpcs.keys();
+        vpcs.filter_map(|id| Some((id.clone(), self.firewall_vpc(id)?)))
+            .collect()
+    }
+
+    /// A task's VPC is that of its security groups.
+    pub fn vpc_of(&self, interface: &Interface) -> Result<VpcId> {
+        let mut vpcs = HashSet::new();
+        for id in &interface.groups {
+            let group = self.saved.policy.groups.get(id);
+            vpcs.insert(
+                &group
+                    .ok_or_else(|| NetworkError::UnknownSecurityGroup(id.to_string()))?
+                    .vpc,
+            );
+        }
+        let mut vpcs = vpcs.into_iter();
+        match (vpcs.next(), vpcs.next()) {
+            (Some(vpc), None) => Ok(vpc.clone()),
+            _ => Err(NetworkError::Invalid {
+                what: "network interface",
+                value: interface.eni.to_string(),
+                reason: "its security groups must be of one VPC".into(),
+            }),
+        }
+    }
+}
+
+async fn resolver(record: &VpcRecord, node: Ipv4Addr, resolv_conf: &Path) -> Result<dns::Server> {
+    let zone = dns::Zone::new(record.cidr, &record.domain);
+    dns::Server::start(node, mark(record.number), zone, resolv_conf).await
+}

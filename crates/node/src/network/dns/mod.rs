@@ -1,0 +1,187 @@
+//! The resolver of a VPC: what tasks ask at 169.254.169.253 and at the base of their VPC's range plus two.
+//!
+//! A pair of sockets (UDP and TCP) per VPC on the node's own address, to which the firewall leads those questions. The
+//! sockets carry the VPC's mark, so that an answer finds its way also where two VPCs have the same addresses, and so
+//! that later private zones know who asks. Names of the VPC are answered here ([`answer`]), all others by the
+//! machine's own resolvers ([`upstream`]). Nothing is cached: the machine's resolvers do that.
+//!
+//! AWS: VPC guide, AmazonDNS-concepts.md and vpc-dns.md.
+
+mod answer;
+mod upstream;
+
+pub use answer::Zone;
+
+use super::{
+    error::{Doing, Result},
+    rules::DnsPorts,
+};
+use answer::Verdict;
+use nix::sys::socket::{setsockopt, sockopt};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::Semaphore,
+    task::JoinHandle,
+};
+
+/// Questions of one VPC that may wait for the machine's resolvers. More are dropped, and asked again by whoever asked.
+const MAX_QUESTIONS: usize = 256;
+/// Connections of one VPC at a time; more wait in the listener's backlog.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a connection may be silent (RFC 7766, 6.2.3: "on the order of a few seconds").
+const IDLE: Duration = Duration::from_secs(10);
+/// The largest question over UDP that is read. Questions are small; only answers are not.
+const MAX_UDP_QUESTION: usize = 4096;
+
+/// The resolver of one VPC. Dropping it closes its sockets.
+pub struct Server {
+    pub ports: DnsPorts,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+struct Shared {
+    zone: Zone,
+    /// The machine's `/etc/resolv.conf`.
+    resolv_conf: PathBuf,
+    questions: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Listens on free ports of the node's address.
+    pub async fn start(
+        address: Ipv4Addr,
+        mark: u32,
+        zone: Zone,
+        resolv_conf: &Path,
+    ) -> Result<Server> {
+        let doing = || format!("listen for DNS questions on {address}");
+        let udp = UdpSocket::bind((address, 0)).await.doing(doing)?;
+        let tcp = TcpListener::bind((address, 0)).await.doing(doing)?;
+        setsockopt(&udp.as_fd(), sockopt::Mark, &mark).doing(doing)?;
+        // Connections inherit it from their listener.
+        setsockopt(&tcp.as_fd(), sockopt::Mark, &mark).doing(doing)?;
+        let ports = DnsPorts {
+            udp: udp.local_addr().doing(doing)?.port(),
+            tcp: tcp.local_addr().doing(doing)?.port(),
+        };
+        let shared = Arc::new(Shared {
+            zone,
+            resolv_conf: resolv_conf.to_owned(),
+            questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        });
+        let tasks = [
+            tokio::spawn(serve_udp(Arc::new(udp), shared.clone())),
+            tokio::spawn(serve_tcp(tcp, shared)),
+        ];
+        Ok(Server { ports, tasks })
+    }
+}
+
+async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
+    let mut buffer = vec![0; MAX_UDP_QUESTION];
+    loop {
+        // An error here is about an answer sent before (ICMP unreachable), not about the socket.
+        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let reply = match shared
+            .zone
+            .answer(&buffer[..length], Some(answer::MAX_UDP_ANSWER))
+        {
+            Verdict::Answer(reply) => reply,
+            Verdict::Ignore => continue,
+            Verdict::Forward => {
+                let Ok(permit) = shared.questions.clone().try_acquire_owned() else {
+                    continue;
+                };
+                let (question, socket, shared) =
+                    (buffer[..length].to_vec(), socket.clone(), shared.clone());
+                tokio::spawn(async move {
+                    let reply = upstream::ask_udp(&question, &shared.resolv_conf).await;
+                    send(
+                        &socket,
+                        &reply.unwrap_or_else(|| answer::failure(&question)),
+                        from,
+                    )
+                    .await;
+                    drop(permit);
+                });
+                continue;
+            }
+        };
+        send(&socket, &reply, from).await;
+    }
+}
+
+async fn send(socket: &UdpSocket, reply: &[u8], to: SocketAddr) {
+    if let Err(error) = socket.send_to(reply, to).await {
+        tracing::debug!(%to, %error, "DNS answer not sent");
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = shared.connections.clone().acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, from)) = listener.accept().await else {
+            continue;
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serve_connection(stream, &shared).await {
+                tracing::debug!(%from, %error, "DNS connection ended");
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Questions one after the other, each with its length in front (RFC 1035, 4.2.2).
+async fn serve_connection(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    loop {
+        let question = tokio::time::timeout(IDLE, read_message(&mut stream)).await??;
+        let reply = match shared.zone.answer(&question, None) {
+            Verdict::Answer(reply) => reply,
+            Verdict::Ignore => return Ok(()),
+            Verdict::Forward => match upstream::ask_tcp(&question, &shared.resolv_conf).await {
+                Some(reply) => reply,
+                None => answer::failure(&question),
+            },
+        };
+        tokio::time::timeout(IDLE, write_message(&mut stream, &reply)).await??;
+    }
+}
+
+async fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+async fn write_message(stream: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
+    let length = u16::try_from(message.len()).map_err(|_| std::io::ErrorKind::InvalidData)?;
+    // One write: some clients expect length and message in one segment.
+    stream
+        .write_all(&[&length.to_be_bytes(), message].concat())
+        .await
+}
