@@ -377,4 +377,63 @@ mod tests {
         mips.set_architectures(Some(vec![Arch::ScmpArchMips]));
         assert!(compile(&mips).is_err());
     }
+
+    /// Result of a system call (0, or the errno) in a child process on which the default profile is installed.
+    fn under_default_profile(number: libc::c_long, args: [libc::c_int; 2]) -> i32 {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let profile = serde_json::from_value(crate::spec::seccomp::profile(&["CAP_SYS_CHROOT"]))
+            .expect("a profile");
+        let filter = of_profile(root.path(), &profile).expect("compiles");
+        // SAFETY: the child makes system calls only, and ends with _exit.
+        match unsafe { nix::unistd::fork() }.expect("forked") {
+            nix::unistd::ForkResult::Child => {
+                let _ = nix::sys::prctl::set_no_new_privs();
+                let code = match filter.install() {
+                    Err(_) => 255,
+                    // SAFETY: pointers in `args` are null, and whatever the call does, it does it to this child.
+                    Ok(()) => match unsafe { libc::syscall(number, args[0], args[1], 0, 0, 0) } {
+                        -1 => nix::errno::Errno::last_raw(),
+                        _ => 0,
+                    },
+                };
+                // SAFETY: ends this process and nothing else.
+                unsafe { libc::_exit(code) }
+            }
+            nix::unistd::ForkResult::Parent { child } => match nix::sys::wait::waitpid(child, None)
+            {
+                Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => code,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    #[test]
+    fn the_kernel_answers_as_under_docker() {
+        const CALL_OF_THE_FUTURE: libc::c_long = 3000;
+        for (name, number, args, want) in [
+            ("getpid", libc::SYS_getpid, [0, 0], 0),
+            (
+                "clone of a user namespace",
+                libc::SYS_clone,
+                [libc::CLONE_NEWUSER | libc::SIGCHLD, 0],
+                libc::EPERM,
+            ),
+            (
+                "unshare",
+                libc::SYS_unshare,
+                [libc::CLONE_NEWUSER, 0],
+                libc::EPERM,
+            ),
+            ("clone3", libc::SYS_clone3, [0, 0], libc::ENOSYS),
+            (
+                "vsock",
+                libc::SYS_socket,
+                [libc::AF_VSOCK, libc::SOCK_STREAM],
+                libc::EPERM,
+            ),
+            ("a newer call", CALL_OF_THE_FUTURE, [0, 0], libc::ENOSYS),
+        ] {
+            assert_eq!(under_default_profile(number, args), want, "{name}");
+        }
+    }
 }

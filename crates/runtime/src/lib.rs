@@ -16,6 +16,7 @@ mod executor;
 mod filter;
 mod init;
 mod report;
+mod rlimits;
 mod seal;
 pub mod spec;
 mod staging;

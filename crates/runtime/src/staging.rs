@@ -10,7 +10,7 @@ use oci_spec::runtime::{Mount, Spec};
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::executor::Confinement;
-use crate::filter;
+use crate::{filter, rlimits};
 
 /// Mode of a working directory that the image does not have.
 const MADE_DIRECTORY_MODE: u32 = 0o755;
@@ -44,7 +44,7 @@ impl Drop for StagedBundle {
     }
 }
 
-/// Takes out of the spec what the executor applies.
+/// Takes out of the spec what the executor applies, and fits the process to what this host can do.
 pub(crate) fn take_confinement(root: &Path, spec: &mut Spec) -> Result<Confinement, RuntimeError> {
     let seccomp = spec
         .linux_mut()
@@ -60,6 +60,7 @@ pub(crate) fn take_confinement(root: &Path, spec: &mut Spec) -> Result<Confineme
         None => None,
     };
     let capabilities = spec.process_mut().as_mut().and_then(|process| {
+        rlimits::fit_to_host(process);
         let capabilities = process.capabilities().clone();
         process.set_capabilities(None);
         capabilities

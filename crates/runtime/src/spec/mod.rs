@@ -11,7 +11,7 @@ mod capabilities;
 mod command;
 mod mounts;
 mod resources;
-mod seccomp;
+pub(crate) mod seccomp;
 #[cfg(test)]
 mod tests;
 pub mod user;

@@ -62,7 +62,7 @@ const AF_VSOCK: u32 = 40;
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 
-pub(super) fn profile(granted: &[&str]) -> Value {
+pub(crate) fn profile(granted: &[&str]) -> Value {
     profile_for(std::env::consts::ARCH, granted)
 }
 
