@@ -5,15 +5,30 @@
 //! interfaces) are serialised per account and region, see [`topology`]; network interfaces are created and removed
 //! with the tasks that own them, 200 at once, and so go around that.
 
+mod absent;
+mod account;
 mod addresses;
 mod default_vpc;
+mod defaults;
+mod deletion;
 mod errors;
+mod filters;
+mod gateways;
+mod interfaces;
 pub mod keys;
 mod kind;
 mod lookup;
 mod records;
+mod route_tables;
+mod routes;
+mod security_groups;
+mod select;
+mod service;
+mod subnets;
+mod tags;
 mod task_interfaces;
 mod topology;
+mod vpcs;
 mod zones;
 
 pub use addresses::AddressPool;
@@ -24,6 +39,7 @@ pub use records::{
     NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,
     VpcRecord,
 };
+pub use service::Ec2Service;
 pub use task_interfaces::{
     TaskInterface, create_task_interface, release_interface, release_task_interface,
 };
