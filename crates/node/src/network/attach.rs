@@ -9,7 +9,7 @@ use super::{
     model::{Interface, TaskId, VpcId},
     netns,
     rules::Task,
-    vpc::mark,
+    vpc::{MAX_IDLE_VPCS, mark},
 };
 use neargate_node_api as proto;
 use std::{net::Ipv4Addr, path::Path};
@@ -30,6 +30,12 @@ impl Network {
         {
             return Ok(self.handle_of(&task).await);
         }
+        // Never closed.
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| NetworkError::Closed)?;
         let vpc = self.enroll(&task, &interface).await?;
         match self.build(&task, &interface, &vpc, &path).await {
             Ok(()) => Ok(self.handle_of(&task).await),
@@ -97,12 +103,11 @@ impl Network {
         if let Some((other, _)) = book.tasks.iter().find(same) {
             return Err(in_use(format!("task {other}")));
         }
-        let place = (
-            &*self.links,
-            self.node_address,
-            self.config.resolv_conf.as_path(),
-        );
-        if book.add_vpc(&vpc, interface, place).await? {
+        if !book.saved.vpcs.contains_key(&vpc) {
+            self.remove_unused_vpcs(&mut book, MAX_IDLE_VPCS).await?;
+            let resolv_conf = self.config.resolv_conf.as_path();
+            let place = (&*self.links, self.node_address, resolv_conf);
+            book.add_vpc(&vpc, interface, place).await?;
             self.save(&book.saved).await?;
         }
         let attached = Attached {

@@ -53,23 +53,20 @@ impl Book {
         Ok(book)
     }
 
-    /// Makes a VPC known on this node. False: it was.
+    /// Makes a VPC known on this node.
     pub async fn add_vpc(
         &mut self,
         id: &VpcId,
         interface: &Interface,
         (links, node, resolv_conf): (&Links, Ipv4Addr, &Path),
-    ) -> Result<bool> {
-        if self.saved.vpcs.contains_key(id) {
-            return Ok(false);
-        }
+    ) -> Result<()> {
         let naming = (interface.vpc_cidr, interface.domain.as_str());
         let record = vpc::create(links, id, naming, &self.saved.vpcs).await?;
         let server = resolver(&record, node, resolv_conf).await;
         // In the book even if the resolver failed, so that it is removed with the rest.
         self.saved.vpcs.insert(id.clone(), record);
         self.resolvers.insert(id.clone(), server?);
-        Ok(true)
+        Ok(())
     }
 
     /// A VPC as the firewall needs it.

@@ -360,11 +360,11 @@ impl Links {
         }
     }
 
-    /// The rest of a VPC's range leads nowhere, and not to whatever the machine's main table has there.
-    pub async fn add_unreachable(&self, range: Ipv4Net, table: u32) -> Result<()> {
+    /// The rest of a VPC's range leads nowhere, silently as on AWS, and not to whatever the machine's main table has there.
+    pub async fn close_range(&self, range: Ipv4Net, table: u32) -> Result<()> {
         let route = route()
             .destination_prefix(range.network(), range.prefix_len())
-            .kind(RouteType::Unreachable)
+            .kind(RouteType::BlackHole)
             .table_id(table)
             .build();
         let request = self.handle.route().add(route).replace();

@@ -39,8 +39,12 @@ use rules::Model;
 use state::Saved;
 use std::{collections::BTreeMap, fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
 use teardown::Reaper;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use vpc::mark;
+
+/// Networks being made at once; more wait. Each has a thread for some of the time, and the kernel makes one device at
+/// a time anyway.
+const MAX_ATTACHING: usize = 64;
 
 /// Where and as whom a node keeps its network.
 #[derive(Debug, Clone)]
@@ -82,6 +86,7 @@ pub struct Network {
     reaper: Reaper,
     /// Held while VPCs, addresses and the policy change, not while a namespace is built.
     book: Mutex<Book>,
+    turns: Semaphore,
 }
 
 impl Network {
@@ -104,6 +109,7 @@ impl Network {
         let node_address = node_device::find_or_make(&links, &config.instance, group).await?;
         let book = Book::open(saved, &links, node_address, &config.resolv_conf).await?;
         let model = Model {
+            device_groups: [group, !group],
             node_address,
             policy: Arc::new(book.saved.policy.clone()),
             vpcs: book.firewall_vpcs(),
@@ -120,6 +126,7 @@ impl Network {
             firewall,
             reaper,
             book: Mutex::new(book),
+            turns: Semaphore::new(MAX_ATTACHING),
         })
     }
 

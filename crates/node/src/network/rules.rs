@@ -40,6 +40,9 @@ pub const METADATA_PORT: u16 = 51679;
 /// Everything that the firewall depends on.
 #[derive(Debug, Clone)]
 pub struct Model {
+    /// The groups of our devices: alive, and about to be deleted. A device is in one from its first moment to its last,
+    /// so that there is none when its packets could pass for those of another program.
+    pub device_groups: [u32; 2],
     /// The node's own address towards its tasks.
     pub node_address: Ipv4Addr,
     pub policy: Arc<Policy>,
@@ -84,7 +87,7 @@ pub fn render(model: &Model) -> Ruleset {
     declare_sets(&mut table);
     base_chains(&mut table, model);
     for vpc in model.vpcs.values() {
-        vpc_chains(&mut table, model, vpc);
+        vpc_chains(&mut table, vpc);
     }
     for (veth, task) in &model.tasks {
         add_task(&mut table, model, veth, task);
@@ -104,13 +107,11 @@ pub fn render(model: &Model) -> Ruleset {
 }
 
 fn declare_sets(table: &mut Ruleset) {
-    // Devices of tasks; those that may talk to the world; those we made forward.
-    table.set("tasks", "type ifname;");
+    // Devices of tasks that may talk to the world; devices that we made forward.
     table.set("public", "type ifname;");
     table.set("opened", "type ifname;");
     // Which device is in which VPC, by its mark.
     table.set("members", "type mark . ifname;");
-    table.set("vpc_ranges", "type ipv4_addr; flags interval; auto-merge;");
     table.set("sources", "type ifname . ipv4_addr : verdict;");
     table.set("egress", "type ifname : verdict;");
     table.set("ingress", "type ifname : verdict;");
@@ -119,6 +120,8 @@ fn declare_sets(table: &mut Ruleset) {
 
 fn base_chains(table: &mut Ruleset, model: &Model) {
     let node = model.node_address;
+    let [alive, dying] = model.device_groups;
+    let ours = format!("{{ {alive}, {dying} }}");
     for uplink in &model.opened_uplinks {
         table.element("opened", quoted(uplink));
     }
@@ -129,7 +132,7 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         vec![
             "iifname . ip saddr vmap @sources".into(),
             // Another sender address, or IPv6.
-            "iifname @tasks drop".into(),
+            format!("iifgroup {ours} drop"),
         ],
     );
     table.chain(
@@ -138,7 +141,7 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         vec!["oifname vmap @zones".into()],
     );
     let mut dstnat = vec![format!(
-        "iifname @tasks ip daddr {METADATA} tcp dport 80 dnat ip to {node}:{METADATA_PORT}"
+        "iifgroup {ours} ip daddr {METADATA} tcp dport 80 dnat ip to {node}:{METADATA_PORT}"
     )];
     for vpc in model.vpcs.values() {
         let Some(ports) = vpc.dns else { continue };
@@ -158,43 +161,50 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
     table.chain(
         "srcnat",
         "type nat hook postrouting priority srcnat; policy accept;",
-        vec!["iifname @tasks oifname != @tasks masquerade".into()],
+        vec![format!("iifgroup {ours} oifgroup != {ours} masquerade")],
     );
     table.chain(
         "forward",
         "type filter hook forward priority filter; policy accept;",
         vec![
             "iifname vmap @egress".into(),
-            "oifname @tasks goto from_outside".into(),
+            format!("oifgroup {ours} goto from_outside"),
             // We made this device forward for the answers to our tasks, not to turn the machine into a router.
             // Published ports of other programs (Docker) are destination-translated and stay open.
             "iifname @opened ct state new ct status ! dnat drop".into(),
         ],
     );
-    table.chain(
-        "from_outside",
-        "",
-        vec![
-            KNOWN_FLOWS.into(),
-            // References to groups mean private addresses; nobody outside may claim one.
-            "ip saddr @vpc_ranges drop".into(),
-            "oifname @public oifname vmap @ingress".into(),
-            "drop".into(),
-        ],
-    );
+    let mut from_outside = vec![KNOWN_FLOWS.to_owned()];
+    let ranges: Vec<Ipv4Net> = model.vpcs.values().map(|vpc| vpc.cidr).collect();
+    let ranges: Vec<String> = Ipv4Net::aggregate(&ranges)
+        .iter()
+        .map(Ipv4Net::to_string)
+        .collect();
+    if !ranges.is_empty() {
+        // References to groups mean private addresses; nobody outside may claim one.
+        from_outside.push(format!("ip saddr {{ {} }} drop", ranges.join(", ")));
+    }
+    from_outside.extend([
+        "oifname @public oifname vmap @ingress".into(),
+        "drop".into(),
+    ]);
+    table.chain("from_outside", "", from_outside);
     table.chain(
         "input",
         "type filter hook input priority filter; policy accept;",
         vec![
             // No security group can block these two (VPC guide, security-groups.md).
-            format!("iifname @tasks ip daddr {node} ct status dnat accept"),
+            format!("iifgroup {ours} ip daddr {node} ct status dnat accept"),
             "iifname vmap @egress".into(),
         ],
     );
     table.chain(
         "output",
         "type filter hook output priority filter; policy accept;",
-        vec!["oifname vmap @ingress".into()],
+        vec![
+            "oifname vmap @ingress".into(),
+            format!("oifgroup {ours} drop"),
+        ],
     );
     // Where a packet goes on that the sender's groups let out.
     table.chain(
@@ -202,7 +212,7 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         "",
         vec![
             "meta mark . oifname @members oifname vmap @ingress".into(),
-            "oifname @tasks drop".into(),
+            format!("oifgroup {ours} drop"),
             // Never the instance metadata of the machine below us.
             "ip daddr 169.254.0.0/16 drop".into(),
             "iifname @public accept".into(),
@@ -211,9 +221,8 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
     );
 }
 
-fn vpc_chains(table: &mut Ruleset, model: &Model, vpc: &Vpc) {
+fn vpc_chains(table: &mut Ruleset, vpc: &Vpc) {
     let (number, mark) = (vpc.number, mark_text(vpc.number));
-    table.element("vpc_ranges", vpc.cidr.to_string());
     // Both ends in the zone within the VPC and towards the node. A flow to the world is translated: its answers come
     // from a device without a zone, so only its first direction may have one.
     table.chain(
@@ -222,7 +231,7 @@ fn vpc_chains(table: &mut Ruleset, model: &Model, vpc: &Vpc) {
         vec![
             format!("meta mark set {mark}"),
             format!("fib daddr type vmap {{ local : goto zone_{number}, broadcast : drop, multicast : drop }}"),
-            format!("ip daddr {{ {}, {RESOLVER}, {METADATA}, {} }} goto zone_{number}", vpc.cidr, model.node_address),
+            format!("ip daddr {{ {}, {RESOLVER}, {METADATA} }} goto zone_{number}", vpc.cidr),
             format!("ct original zone set {number} accept"),
         ],
     );
@@ -244,7 +253,6 @@ fn add_task(table: &mut Ruleset, model: &Model, veth: &str, task: &Task) {
         .map_or(&task.groups, |member| &member.groups);
     let profile = profile_chains(table, model, groups);
     let device = quoted(veth);
-    table.element("tasks", device.clone());
     if task.public {
         table.element("public", device.clone());
     }
@@ -361,3 +369,6 @@ fn quoted(device: &str) -> String {
 pub fn resolver_of(vpc: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from_bits(vpc.network().to_bits().saturating_add(2))
 }
+
+#[cfg(test)]
+mod tests;

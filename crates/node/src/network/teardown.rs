@@ -2,12 +2,12 @@
 
 use super::{
     ExistingTask, Network, NetworkError, Result, blocking,
-    book::Attached,
+    book::{Attached, Book},
     error::Doing,
     firewall::{self, Change},
     forwarding,
     links::Links,
-    model::TaskId,
+    model::{TaskId, VpcId},
     netns, node_device, state_path, table_name, vpc,
 };
 use std::{
@@ -113,10 +113,10 @@ impl Network {
             return self.remove_remains_of(&task).await;
         };
         let veth = attached.interface.eni.veth();
-        self.firewall
-            .apply(vec![Change::RemoveTask { veth: veth.clone() }])
-            .await?;
         self.remove_remains(&task, &veth).await?;
+        self.firewall
+            .apply(vec![Change::RemoveTask { veth }])
+            .await?;
         self.hand_over_host_route(&attached).await
     }
 
@@ -181,25 +181,22 @@ impl Network {
         for link in unfinished.filter(|link| link.alias.is_none() && link.name != node_device) {
             self.reaper.delete(link.index).await?;
         }
-        self.remove_unused_vpcs().await?;
+        let mut book = self.book.lock().await;
+        self.remove_unused_vpcs(&mut book, 0).await?;
+        drop(book);
         self.firewall.apply(vec![Change::Rebuild]).await
     }
 
-    async fn remove_unused_vpcs(&self) -> Result<()> {
-        let mut book = self.book.lock().await;
-        let used: BTreeSet<_> = book.tasks.values().map(|task| task.vpc.clone()).collect();
-        let unused: Vec<_> = book
-            .saved
-            .vpcs
-            .keys()
-            .filter(|vpc| !used.contains(*vpc))
-            .cloned()
-            .collect();
+    /// Keeps at most `idle` VPCs that have no tasks.
+    pub(super) async fn remove_unused_vpcs(&self, book: &mut Book, idle: usize) -> Result<()> {
+        let used: BTreeSet<_> = book.tasks.values().map(|task| &task.vpc).collect();
+        let unused = book.saved.vpcs.keys().filter(|vpc| !used.contains(vpc));
+        let unused: Vec<VpcId> = unused.skip(idle).cloned().collect();
         if unused.is_empty() {
             return Ok(());
         }
         self.firewall
-            .note(vec![Change::RemoveVpcs(unused.clone())])
+            .apply(vec![Change::RemoveVpcs(unused.clone())])
             .await?;
         for id in unused {
             if let Some(record) = book.saved.vpcs.get(&id) {

@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 /// How many VPCs may have tasks on one machine at once. Each is one routing rule, and rules are tried in order.
 pub const MAX_VPCS: u32 = 1024;
 
+/// So many VPCs without tasks keep their tables, for the next task to come; a new VPC makes the others go.
+pub const MAX_IDLE_VPCS: usize = 16;
+
 /// "NG": the upper half of marks and table numbers, so that they do not look like those of other programs.
 const MARK_BASE: u32 = 0x4e47_0000;
 
@@ -48,7 +51,7 @@ pub async fn create(
         if links.add_mark_rule(mark(number)).await? {
             // Whatever an earlier owner left in the table must not lead anywhere.
             links.flush_table(mark(number)).await?;
-            links.add_unreachable(cidr, mark(number)).await?;
+            links.close_range(cidr, mark(number)).await?;
             return Ok(VpcRecord {
                 number,
                 cidr,
@@ -62,7 +65,7 @@ pub async fn create(
 /// Makes sure that a VPC of an earlier process still has its rule and table.
 pub async fn restore(links: &Links, vpc: &VpcRecord) -> Result<()> {
     links.add_mark_rule(mark(vpc.number)).await?;
-    links.add_unreachable(vpc.cidr, mark(vpc.number)).await
+    links.close_range(vpc.cidr, mark(vpc.number)).await
 }
 
 pub async fn remove(links: &Links, vpc: &VpcRecord) -> Result<()> {

@@ -438,6 +438,8 @@ fn members_on_other_nodes_and_changed_groups_come_with_the_policy() {
 fn vpcs_with_equal_addresses_are_strangers() {
     in_lab(|lab| async move {
         let network = lab.open().await;
+        // Distributions differ in it; the strictest must not hurt.
+        sh("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter");
         let open = &["all * 0.0.0.0/0"];
         let groups = vec![
             group_in("vpc-1", "sg-1", open, ALL_OUT),
@@ -706,7 +708,7 @@ fn two_nodes_on_one_machine_leave_each_other_alone() {
 }
 
 #[test]
-fn fifty_tasks_at_once() {
+fn two_hundred_tasks_at_once() {
     in_lab(|lab| async move {
         let network = lab.open().await;
         network
@@ -714,19 +716,19 @@ fn fifty_tasks_at_once() {
             .await
             .expect("policy");
         let began = std::time::Instant::now();
-        let all = (10..60).map(|number| attach_owned(&network, number));
+        let all = (10..210).map(|number| attach_owned(&network, number));
         let handles = futures_util::future::join_all(all).await;
         let attached = began.elapsed();
         serve_tcp((&handles[0]).into(), 80);
         assert_eq!(tcp((&handles[49]).into(), address(10), 80), Answered);
         let began = std::time::Instant::now();
-        futures_util::future::join_all((10..60).map(|number| {
+        futures_util::future::join_all((10..210).map(|number| {
             let network = &network;
             async move { network.detach(&task_id(number)).await.expect("detach") }
         }))
         .await;
         println!(
-            "50 attached in {attached:?}, detached in {:?}",
+            "200 attached in {attached:?}, detached in {:?}",
             began.elapsed()
         );
         for number in 10..20 {
