@@ -4,6 +4,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use crate::access_key;
 use crate::error::ApiError;
 
 /// Longest region name taken from a request.
@@ -23,7 +24,8 @@ pub trait Authenticator: Send + Sync + 'static {
     fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Identity, ApiError>;
 }
 
-/// Development mode: any credentials pass, none at all too. An access key id of 12 digits is the account.
+/// Development mode: any credentials pass, none at all too. An access key id of 12 digits is the account, and one that
+/// STS made has it inside.
 #[derive(Debug, Clone)]
 pub struct DevAuthenticator {
     pub default_account: String,
@@ -41,7 +43,8 @@ impl Authenticator for DevAuthenticator {
         };
         let account = match credential.access_key_id.as_str() {
             id if id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit()) => id.to_owned(),
-            _ => self.default_account.clone(),
+            // Temporary credentials belong to the account of the role that was assumed.
+            id => access_key::minted_account(id).unwrap_or_else(|| self.default_account.clone()),
         };
         let region = match credential.region.as_str() {
             // Pseudo-regions of global services, and scopes without a region (SigV4a).

@@ -5,6 +5,7 @@
 //! names JSON, XML, CBOR or an HTTP status. This crate refuses to know any single service: what it knows of ECS or
 //! EC2 it reads from their schemas.
 
+pub mod access_key;
 pub mod auth;
 mod cbor;
 pub mod error;
