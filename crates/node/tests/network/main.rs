@@ -557,6 +557,54 @@ fn the_machines_own_networks_stay_the_machines() {
 }
 
 #[test]
+fn the_machine_does_not_become_a_router() {
+    in_lab(|lab| async move {
+        let world = lab.world();
+        sh(
+            "ip netns add lan && ip link add lan type veth peer name eth0 netns lan \
+            && ip addr add 10.9.0.1/24 dev lan && ip link set lan up && ip -n lan link set eth0 up \
+            && ip -n lan addr add 10.9.0.2/24 dev eth0 && ip -n world route add 10.9.0.0/24 via 203.0.113.1 \
+            && ip -n lan route add default via 10.9.0.1",
+        );
+        let lan = std::path::PathBuf::from("/run/netns/lan");
+        let (world, lan) = (At::In(&world), At::In(&lan));
+        let through = || arrives(world, [203, 0, 113, 2].into(), lan, [10, 9, 0, 2].into(), 9);
+        let network = lab.open().await;
+        let open = vec![group("sg-1", &["all * 0.0.0.0/0"], ALL_OUT)];
+        network.apply_policy(&policy(open)).await.expect("policy");
+        assert!(!through(), "before");
+        attach_public(&network, 4, &["sg-1"]).await;
+        assert_eq!(
+            sh("cat /proc/sys/net/ipv4/conf/uplink/forwarding").trim(),
+            "1"
+        );
+        assert!(!through(), "with an uplink that forwards");
+        sh("nft delete table inet neargate-0badcafe");
+        assert!(through(), "it is our rule that stops it");
+        network.close().await.expect("close");
+    });
+}
+
+#[test]
+fn idle_vpcs_do_not_pile_up() {
+    in_lab(|lab| async move {
+        let network = lab.open().await;
+        for number in 10..40 {
+            let (vpc, id) = (format!("vpc-{number}"), format!("sg-{number}"));
+            network
+                .apply_policy(&policy(vec![group_in(&vpc, &id, &[], ALL_OUT)]))
+                .await
+                .expect("policy");
+            attach(&network, number, &[&id]).await;
+            network.detach(&task_id(number)).await.expect("detach");
+        }
+        let rules = sh("ip rule | grep -c fwmark");
+        assert_eq!(rules.trim(), "17", "the last one and 16 idle ones");
+        network.close().await.expect("close");
+    });
+}
+
+#[test]
 fn detach_and_close_leave_nothing() {
     in_lab(|lab| async move {
         let before = machine();
