@@ -131,6 +131,17 @@ impl State {
         })
     }
 
+    /// Removes every record of every service.
+    pub async fn clear(&self) -> Result<(), StateError> {
+        let everything = prefix_range("/");
+        let txn = Txn {
+            compares: Vec::new(),
+            ops: vec![Op::DeleteRange { range: everything }],
+        };
+        self.store.txn(txn).await?;
+        Ok(())
+    }
+
     /// Carries out the changes in one durable transaction.
     pub async fn commit(&self, changes: Changes) -> Result<Revision, StateError> {
         let outcome = self.store.txn(changes.0).await?;
@@ -246,6 +257,23 @@ impl Changes {
         self.0.compares.push(Compare {
             key: read.key.clone(),
             condition: Condition::ModRevision(read.mod_revision),
+        });
+        self
+    }
+
+    /// There must be a record, whatever it says.
+    pub fn require_exists(&mut self, key: &str) -> &mut Self {
+        self.0.compares.push(Compare {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            condition: Condition::Exists,
+        });
+        self
+    }
+
+    /// Deletes every record whose key starts with `prefix`.
+    pub fn delete_prefix(&mut self, prefix: &str) -> &mut Self {
+        self.0.ops.push(Op::DeleteRange {
+            range: prefix_range(prefix),
         });
         self
     }

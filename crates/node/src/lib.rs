@@ -1,4 +1,5 @@
 //! The node: images, networks and tasks of one machine.
 
+pub mod agent;
 pub mod images;
 pub mod network;

@@ -41,11 +41,9 @@ pub struct EcsService {
 }
 
 impl EcsService {
-    pub fn new(state: State) -> Self {
-        Self {
-            state,
-            addresses: AddressPool::default(),
-        }
+    /// `addresses` is shared with EC2, which gives out addresses of the same subnets.
+    pub fn new(state: State, addresses: AddressPool) -> Self {
+        Self { state, addresses }
     }
 }
 

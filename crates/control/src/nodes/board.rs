@@ -33,6 +33,7 @@ pub struct TaskChange {
 #[derive(Default)]
 pub struct Board {
     inner: Mutex<Inner>,
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -80,6 +81,7 @@ impl Board {
                     Event::Delete(entry) => self.remove(&String::from_utf8_lossy(&entry.key)),
                 }
             }
+            self.changed.notify_waiters();
         }
     }
 
@@ -98,6 +100,23 @@ impl Board {
         let mut inner = self.inner.lock();
         if let Some(task) = inner.tasks.remove(key) {
             inner.mark(key, &task.record);
+        }
+    }
+
+    /// Waits until every task has ended.
+    pub async fn wait_until_idle(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if !self
+                .inner
+                .lock()
+                .tasks
+                .values()
+                .any(|task| task.record.is_active())
+            {
+                return;
+            }
+            changed.await;
         }
     }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use neargate_aws_api::ecs::types::TaskDefinition;
+use neargate_domain::task::StopCode;
 use neargate_log_store::LogStore;
 use neargate_node_api as node;
 use neargate_node_api::node_service_server::NodeService;
@@ -29,7 +30,8 @@ use self::board::Board;
 use self::images::ImageSources;
 use crate::ecs::keys;
 use crate::ecs::records::{TaskDefinitionRecord, TaskRecord};
-use crate::state::{State, StateError};
+use crate::ecs::tasks::stop;
+use crate::state::{State, StateError, prefix_range};
 
 /// Messages that wait for a slow node before its session ends. They are few and whole: the session sends the next one
 /// only when there is something new.
@@ -51,6 +53,8 @@ pub struct NodeControl {
     policy: watch::Sender<Arc<node::NetworkPolicy>>,
     /// Connected nodes by id. A node that connects again replaces its older session.
     sessions: Mutex<HashMap<String, ConnectedNode>>,
+    /// How many sessions there are.
+    connections: watch::Sender<usize>,
 }
 
 struct ConnectedNode {
@@ -74,6 +78,7 @@ impl NodeControl {
             board: Board::default(),
             policy: watch::Sender::new(Arc::new(node::NetworkPolicy::default())),
             sessions: Mutex::default(),
+            connections: watch::Sender::new(0),
         })
     }
 
@@ -91,6 +96,35 @@ impl NodeControl {
     /// Ids of the nodes that are connected now.
     pub fn connected(&self) -> Vec<String> {
         self.sessions.lock().keys().cloned().collect()
+    }
+
+    /// Waits until a node is connected.
+    pub async fn wait_for_node(&self) {
+        let mut count = self.connections.subscribe();
+        // The sender lives as long as this does.
+        let _ = count.wait_for(|count| *count > 0).await;
+    }
+
+    /// Asks for the end of every task that has not ended, in all accounts and regions.
+    pub async fn stop_all(&self, reason: &str) -> Result<(), StateError> {
+        for entry in self
+            .state
+            .store()
+            .range(prefix_range(keys::ALL), 0)
+            .await?
+            .entries
+        {
+            let key = String::from_utf8_lossy(&entry.key).into_owned();
+            if keys::is_task(&key) {
+                stop::stop_recorded(&self.state, &key, StopCode::UserInitiated, reason).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until no task is left that has not ended.
+    pub async fn wait_until_idle(&self) {
+        self.board.wait_until_idle().await;
     }
 
     async fn definition_of(

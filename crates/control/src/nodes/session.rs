@@ -69,6 +69,7 @@ impl NodeControl {
                 session,
             },
         );
+        self.connections.send_modify(|count| *count += 1);
         let result = self
             .converse(&hello.node_id, session, &observed, &mut inbound, outbound)
             .await;
@@ -79,6 +80,8 @@ impl NodeControl {
         {
             sessions.remove(&hello.node_id);
         }
+        drop(sessions);
+        self.connections.send_modify(|count| *count -= 1);
         tracing::info!(node = hello.node_id, session, "a node has gone");
         result
     }

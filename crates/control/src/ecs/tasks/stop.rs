@@ -11,7 +11,7 @@ use crate::ecs::clusters::active_cluster;
 use crate::ecs::records::{AttachmentStatus, TaskRecord};
 use crate::ecs::{errors, keys};
 use crate::scope_of;
-use crate::state::{Attempt, Changes, State, Stored};
+use crate::state::{Attempt, Changes, State, StateError};
 
 /// What a task shows that was stopped without a reason being given.
 const DEFAULT_REASON: &str = "Task stopped by user";
@@ -40,15 +40,30 @@ pub async fn stop(
         .chars()
         .take(MAX_REASON_CHARS)
         .collect();
-    let record = state
+    let key = keys::task(&scope, &cluster, &id);
+    let record = stop_recorded(state, &key, StopCode::UserInitiated, &reason)
+        .await?
+        .ok_or_else(not_found)?;
+    Ok(StopTaskResponse {
+        task: Some(render::task(&record, false)),
+    })
+}
+
+/// Asks for the end of the task whose record is at `key`. `None`: there is none.
+pub async fn stop_recorded(
+    state: &State,
+    key: &str,
+    code: StopCode,
+    reason: &str,
+) -> Result<Option<TaskRecord>, StateError> {
+    state
         .retrying(|| async {
-            let read: Stored<TaskRecord> = state
-                .get(&keys::task(&scope, &cluster, &id))
-                .await?
-                .ok_or_else(not_found)?;
+            let Some(read) = state.get::<TaskRecord>(key).await? else {
+                return Ok(None);
+            };
             let mut record = read.record.clone();
             if record.desired_status == DesiredStatus::Running {
-                request_stop(&mut record, StopCode::UserInitiated, &reason, state.now());
+                request_stop(&mut record, code, reason, state.now());
                 let mut changes = Changes::new();
                 changes.replace(&read, &record);
                 if record.last_status == TaskStatus::Stopped {
@@ -56,12 +71,9 @@ pub async fn stop(
                 }
                 state.commit(changes).await?;
             }
-            Ok(record)
+            Ok::<_, Attempt<StateError>>(Some(record))
         })
-        .await?;
-    Ok(StopTaskResponse {
-        task: Some(render::task(&record, false)),
-    })
+        .await
 }
 
 /// Turns a task towards its end. One that no node has yet is over at once.

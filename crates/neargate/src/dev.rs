@@ -1,0 +1,127 @@
+//! `neargate dev`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use neargate_aws_wire::auth::DevAuthenticator;
+use neargate_control::clock::SystemClock;
+use neargate_domain::Scope;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::DevArgs;
+use crate::lock::PidLock;
+use crate::node_process::{self, NodeProcess};
+use crate::server::{self, Server, ServerConfig};
+
+pub fn main(args: &DevArgs) -> anyhow::Result<()> {
+    crate::start_logging("warn");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let (data_dir, ephemeral) = data_dir(args)?;
+    let _lock = match PidLock::take(&data_dir.join("server.lock"))? {
+        Ok(lock) => lock,
+        Err(pid) => bail!(
+            "process {pid} already serves {}; give another --data-dir",
+            data_dir.display()
+        ),
+    };
+    let outcome = runtime.block_on(run(args, data_dir.clone()));
+    // Blocking work that waits for a node of ours must not hold up the end.
+    runtime.shutdown_background();
+    if ephemeral && let Err(error) = std::fs::remove_dir_all(&data_dir) {
+        eprintln!(
+            "neargate: {} could not be removed: {error}",
+            data_dir.display()
+        );
+    }
+    outcome
+}
+
+fn data_dir(args: &DevArgs) -> anyhow::Result<(PathBuf, bool)> {
+    let dir = if args.ephemeral {
+        std::env::temp_dir().join(format!("neargate-{}", std::process::id()))
+    } else {
+        std::path::absolute(&args.data_dir)?
+    };
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("making the data directory {}", dir.display()))?;
+    Ok((dir, args.ephemeral))
+}
+
+async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let server = server::start(ServerConfig {
+        data_dir: data_dir.clone(),
+        listen: args.listen,
+        default_scope: Scope::new(&args.account, &args.region),
+        create_repositories_on_push: args.create_repositories_on_push,
+        authenticator: Arc::new(DevAuthenticator {
+            default_account: args.account.clone(),
+            default_region: args.region.clone(),
+        }),
+        clock: Arc::new(SystemClock::new(args.time_scale)),
+        overcommit: true,
+    })
+    .await?;
+    if args.no_node {
+        ready(&server);
+        signals.next().await;
+        return Ok(());
+    }
+    let node = NodeProcess {
+        data_dir: node_process::data_dir(&data_dir),
+        server_socket: server::node_socket(&data_dir),
+        oci_runtime: args.oci_runtime.clone(),
+    };
+    tokio::select! {
+        ended = node.keep_running() => return ended,
+        () = signals.next() => {}
+        () = async {
+            server.nodes.wait_for_node().await;
+            ready(&server);
+            std::future::pending().await
+        } => {}
+    }
+    stop(&server, &node, &mut signals).await
+}
+
+fn ready(server: &Server) {
+    use std::io::Write as _;
+    println!("ready http://{}", server.address);
+    // Whoever waits for the line reads a pipe, which is not flushed by itself.
+    let _ = std::io::stdout().flush();
+}
+
+/// Stops the tasks, so that their end is on record, then the node. A second signal stops waiting for the tasks.
+async fn stop(server: &Server, node: &NodeProcess, signals: &mut Signals) -> anyhow::Result<()> {
+    server.nodes.stop_all("Neargate was stopped").await?;
+    tokio::select! {
+        () = server.nodes.wait_until_idle() => {}
+        () = signals.next() => eprintln!("neargate: not waiting for the tasks to be recorded as stopped"),
+    }
+    node.stop().await
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! From the server's spec of a task to OCI bundles and the shim's spec.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use neargate_cgroup::TaskCgroup;
+use neargate_node_api as node;
+use neargate_runtime::spec::{
+    self, Bind, ContainerSettings, ImageConfig, Placement, Tmpfs, Ulimit,
+};
+use neargate_shim::spec as shim;
+
+use super::start::StartError;
+use crate::images::{self, Image};
+use crate::network::TaskFiles;
+
+/// Processes in one container. Fargate has no documented number; this one stops a fork bomb before the host feels it.
+const PIDS_LIMIT: i64 = 32_768;
+
+/// A container with everything that its bundle needs.
+pub struct Prepared<'a> {
+    pub container: &'a node::Container,
+    pub image: &'a Image,
+    pub rootfs: PathBuf,
+}
+
+/// Where the parts of a task are.
+pub struct TaskDir<'a> {
+    pub root: &'a Path,
+}
+
+impl TaskDir<'_> {
+    pub fn container(&self, name: &str) -> PathBuf {
+        self.root.join("containers").join(name)
+    }
+
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.root.join("volumes").join(name)
+    }
+
+    fn network_file(&self, name: &str) -> PathBuf {
+        self.root.join("network").join(name)
+    }
+
+    /// Files that each container of the task sees at the same place.
+    pub fn write_network_files(&self, files: &TaskFiles) -> io::Result<()> {
+        fs::create_dir_all(self.root.join("network"))?;
+        for (name, content) in [
+            ("hosts", &files.hosts),
+            ("resolv.conf", &files.resolv_conf),
+            ("hostname", &format!("{}\n", files.hostname)),
+        ] {
+            let path = self.network_file(name);
+            fs::write(&path, content)?;
+            // Readable for every user of a container, whatever our umask is.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        }
+        Ok(())
+    }
+
+    /// Task-scoped volumes begin empty, mode 0755, owned by root (developer guide, "Bind mounts").
+    pub fn make_volumes(&self, names: &[String]) -> io::Result<()> {
+        for name in names {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(self.volume(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a container's `config.json`.
+pub fn write_config(
+    dir: &TaskDir<'_>,
+    task: &node::TaskSpec,
+    prepared: &Prepared<'_>,
+    hostname: &str,
+    netns: &Path,
+    cgroup: &TaskCgroup,
+    swap_accounting: bool,
+) -> Result<(), StartError> {
+    let container = prepared.container;
+    let cannot_create = |error: &dyn std::fmt::Display| {
+        StartError::container(
+            &container.name,
+            format!("CannotCreateContainerError: {error}"),
+        )
+    };
+    let user = Some(&container.user)
+        .filter(|u| !u.is_empty())
+        .unwrap_or(&prepared.image.config.user);
+    let user = spec::user::resolve(&prepared.rootfs, user).map_err(|e| cannot_create(&e))?;
+    let placement = Placement {
+        rootfs: prepared.rootfs.clone(),
+        network_namespace: netns.to_owned(),
+        pid_namespace: None,
+        hostname: hostname.to_owned(),
+        cgroup_path: cgroup
+            .oci_path(&container.name)
+            .map_err(|e| cannot_create(&e))?,
+        binds: binds(dir, task, container).map_err(|e| cannot_create(&e))?,
+        injected_environment: Vec::new(),
+        pids_limit: Some(PIDS_LIMIT),
+        oom_score_adj: None,
+        swap_accounting,
+    };
+    let spec = spec::build(
+        &image_config(&prepared.image.config),
+        &settings(container),
+        &user,
+        &placement,
+    )
+    .map_err(|e| cannot_create(&e))?;
+    let text = serde_json::to_vec(&spec).map_err(|e| cannot_create(&e))?;
+    fs::write(dir.container(&container.name).join("config.json"), text)
+        .map_err(|e| cannot_create(&e))
+}
+
+fn image_config(config: &images::ImageConfig) -> ImageConfig {
+    ImageConfig {
+        env: config.env.clone(),
+        entrypoint: config.entrypoint.clone(),
+        cmd: config.cmd.clone(),
+        user: config.user.clone(),
+        working_dir: config.working_dir.clone(),
+    }
+}
+
+fn settings(container: &node::Container) -> ContainerSettings {
+    let pairs = |list: &[node::EnvironmentVariable]| {
+        list.iter()
+            .map(|v| (v.name.clone(), v.value.clone()))
+            .collect()
+    };
+    ContainerSettings {
+        entry_point: container.entry_point.clone().map(|l| l.values),
+        command: container.command.clone().map(|l| l.values),
+        environment: pairs(&container.environment),
+        working_directory: container.working_directory.clone(),
+        readonly_root_filesystem: container.readonly_root_filesystem,
+        // The shim reads pipes; a terminal of the container's own has nobody at its other end under Fargate.
+        pseudo_terminal: false,
+        init_process_enabled: container.init_process_enabled,
+        cpu_units: container.cpu_units,
+        memory_mib: container.memory_mib,
+        memory_reservation_mib: container.memory_reservation_mib,
+        ulimits: container
+            .ulimits
+            .iter()
+            .map(|u| Ulimit {
+                name: u.name.clone(),
+                soft: u.soft_limit,
+                hard: u.hard_limit,
+            })
+            .collect(),
+        capabilities_add: container.capabilities_add.clone(),
+        capabilities_drop: container.capabilities_drop.clone(),
+        tmpfs: container
+            .tmpfs
+            .iter()
+            .map(|t| Tmpfs {
+                container_path: t.container_path.clone(),
+                size_mib: t.size_mib,
+                mount_options: t.mount_options.clone(),
+            })
+            .collect(),
+        system_controls: container
+            .system_controls
+            .iter()
+            .map(|s| (s.namespace.clone(), s.value.clone()))
+            .collect(),
+    }
+}
+
+/// The task's network files, its volumes, and the mounts of the containers named in `volumesFrom`.
+fn binds(
+    dir: &TaskDir<'_>,
+    task: &node::TaskSpec,
+    container: &node::Container,
+) -> Result<Vec<Bind>, String> {
+    let mut binds: Vec<Bind> = ["hosts", "resolv.conf", "hostname"]
+        .into_iter()
+        .map(|name| Bind {
+            source: dir.network_file(name),
+            destination: format!("/etc/{name}"),
+            read_only: container.readonly_root_filesystem,
+        })
+        .collect();
+    let volume_binds = |container: &node::Container, read_only: bool| -> Vec<Bind> {
+        let mounts = container.mount_points.iter();
+        mounts
+            .map(|mount| Bind {
+                source: dir.volume(&mount.source_volume),
+                destination: mount.container_path.clone(),
+                read_only: read_only || mount.read_only,
+            })
+            .collect()
+    };
+    binds.extend(volume_binds(container, false));
+    for from in &container.volumes_from {
+        let source = task
+            .containers
+            .iter()
+            .find(|c| c.name == from.source_container);
+        let source = source.ok_or_else(|| {
+            format!(
+                "volumesFrom names the unknown container {}",
+                from.source_container
+            )
+        })?;
+        binds.extend(volume_binds(source, from.read_only));
+    }
+    Ok(binds)
+}
+
+/// The spec of the task's supervisor.
+pub fn shim_spec(
+    dir: &TaskDir<'_>,
+    task_id: &str,
+    prepared: &[Prepared<'_>],
+    runtime: shim::RuntimeCommand,
+    cgroup: &TaskCgroup,
+) -> Result<shim::ShimSpec, StartError> {
+    let containers = prepared
+        .iter()
+        .map(|p| container_spec(dir, p, cgroup))
+        .collect::<Result<_, _>>()?;
+    Ok(shim::ShimSpec {
+        task_id: task_id.to_owned(),
+        runtime,
+        containers,
+    })
+}
+
+fn container_spec(
+    dir: &TaskDir<'_>,
+    prepared: &Prepared<'_>,
+    cgroup: &TaskCgroup,
+) -> Result<shim::ContainerSpec, StartError> {
+    let container = prepared.container;
+    let millis = |secs: u32| u64::from(secs) * 1000;
+    let depends_on = container
+        .depends_on
+        .iter()
+        .map(|dependency| shim::DependencySpec {
+            container: dependency.container_name.clone(),
+            condition: match dependency.condition.as_str() {
+                "COMPLETE" => shim::DependencyCondition::Complete,
+                "SUCCESS" => shim::DependencyCondition::Success,
+                "HEALTHY" => shim::DependencyCondition::Healthy,
+                _ => shim::DependencyCondition::Start,
+            },
+        });
+    let log = container
+        .log_configuration
+        .as_ref()
+        .map_or_else(shim::LogSpec::default, |logs| shim::LogSpec {
+            mode: if logs.blocking {
+                shim::LogMode::Blocking
+            } else {
+                shim::LogMode::NonBlocking {
+                    max_buffer_bytes: logs.max_buffer_bytes,
+                }
+            },
+            multiline_pattern: Some(logs.multiline_pattern.clone()).filter(|p| !p.is_empty()),
+        });
+    let stop_signal = prepared
+        .image
+        .config
+        .stop_signal
+        .clone()
+        .filter(|s| shim::parse_signal(s).is_some());
+    Ok(shim::ContainerSpec {
+        name: container.name.clone(),
+        id: container.runtime_id.clone(),
+        bundle: dir.container(&container.name),
+        essential: container.essential,
+        depends_on: depends_on.collect(),
+        start_timeout_millis: (container.start_timeout_secs > 0)
+            .then(|| millis(container.start_timeout_secs)),
+        stop_timeout_millis: millis(container.stop_timeout_secs),
+        stop_signal: stop_signal.unwrap_or_else(|| "SIGTERM".to_owned()),
+        health_check: container
+            .health_check
+            .as_ref()
+            .map(|check| shim::HealthCheckSpec {
+                command: check.command.clone(),
+                interval_millis: millis(check.interval_secs),
+                timeout_millis: millis(check.timeout_secs),
+                retries: check.retries,
+                start_period_millis: millis(check.start_period_secs),
+            }),
+        restart_policy: container
+            .restart_policy
+            .as_ref()
+            .map(|policy| shim::RestartPolicySpec {
+                ignored_exit_codes: policy.ignored_exit_codes.clone(),
+                restart_attempt_period_millis: millis(policy.restart_attempt_period_secs),
+            }),
+        log,
+        stdin_open: container.interactive,
+        cgroup: Some(cgroup.oci_path(&container.name).map_err(StartError::task)?),
+    })
+}

@@ -1,0 +1,44 @@
+//! What a node keeps of a task on disk: what it was told, and how far it is. Protocol messages, each in a file that is
+//! replaced whole.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use neargate_node_api::{TaskObserved, TaskSpec};
+use prost::Message as _;
+
+const SPEC: &str = "spec.pb";
+const REPORT: &str = "report.pb";
+
+/// Keeps a task's spec without its registry passwords, which must not be on disk in clear. They are needed for the pull
+/// only; a node that is killed before it gets the spec again from the server.
+pub fn save_spec(task_dir: &Path, spec: &TaskSpec) -> io::Result<()> {
+    let mut spec = spec.clone();
+    for image in spec.containers.iter_mut().filter_map(|c| c.image.as_mut()) {
+        image.username.clear();
+        image.password.clear();
+    }
+    replace(&task_dir.join(SPEC), &spec.encode_to_vec())
+}
+
+pub fn load_spec(task_dir: &Path) -> io::Result<TaskSpec> {
+    Ok(TaskSpec::decode(&*fs::read(task_dir.join(SPEC))?)?)
+}
+
+pub fn save_report(task_dir: &Path, report: &TaskObserved) -> io::Result<()> {
+    replace(&task_dir.join(REPORT), &report.encode_to_vec())
+}
+
+pub fn load_report(task_dir: &Path) -> io::Result<TaskObserved> {
+    Ok(TaskObserved::decode(&*fs::read(task_dir.join(REPORT))?)?)
+}
+
+/// Replaces a file in one step, so that a crash leaves the old or the new one. Not synced: after a crash of the machine
+/// no task runs any more, and what these files say of them is then looked up anew.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(content)?;
+    fs::rename(temporary, path)
+}

@@ -1,0 +1,290 @@
+//! The node's process: its tasks, its connection to the control plane, and what it takes over from the process that
+//! ran before it.
+//!
+//! Owners: a task's directory and report belong to its [`task::TaskActor`]; the table of actors, the network and the
+//! image store to [`Host`]; the connection to [`link`]. Everything here may be killed at any instant: what must survive
+//! is in the tasks' directories, and [`adopt`] makes actors of it again.
+
+mod adopt;
+mod bundle;
+pub mod config;
+mod files;
+mod link;
+mod logs;
+mod reports;
+mod shim_link;
+mod start;
+mod task;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use neargate_cgroup::Cgroups;
+use neargate_node_api as node;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use self::config::{AgentConfig, Identity, Paths};
+use self::logs::LogShipper;
+use self::reports::Reports;
+use self::task::{Entry, TaskActor, TaskHandle, Wanted};
+use crate::images::{GcPolicy, ImageStore, Limits};
+use crate::network::{Network, NetworkConfig};
+
+/// How long a new task waits for the policy that names its security groups. The policy is on its way when the task
+/// arrives; this only ends the wait for one that never comes.
+const POLICY_WAIT: Duration = Duration::from_secs(30);
+/// How long a shim may take to end once its result was taken.
+const SHIM_EXIT_WAIT: Duration = Duration::from_secs(5);
+const IMAGE_GC_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Everything of the machine that tasks share.
+pub struct Host {
+    pub config: AgentConfig,
+    pub identity: Identity,
+    pub paths: Paths,
+    pub images: ImageStore,
+    pub network: Network,
+    pub cgroups: Cgroups,
+    pub swap_accounting: bool,
+    pub reports: Reports,
+    pub logs: LogShipper,
+    /// Counts the policies that were applied, for tasks that wait for one.
+    pub policies: watch::Sender<u64>,
+    tasks: Mutex<HashMap<String, TaskHandle>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("the node's directory {path}: {source}")]
+    Directory {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("another node process uses the data directory {0}")]
+    InUse(String),
+    #[error(transparent)]
+    Images(#[from] crate::images::OpenError),
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
+    #[error(transparent)]
+    Cgroup(#[from] neargate_cgroup::CgroupError),
+}
+
+/// Runs a node until `shutdown` ends.
+pub async fn run(
+    config: AgentConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
+    let host = Arc::new(Host::open(config).await?);
+    adopt::adopt_all(&host).await?;
+    let connection = link::keep_connected(host.clone());
+    tokio::select! {
+        () = shutdown => {}
+        () = connection => {}
+        () = collect_images(&host) => {}
+    }
+    if host.config.clean_on_exit {
+        clean(host).await?;
+    }
+    Ok(())
+}
+
+impl Host {
+    async fn open(config: AgentConfig) -> Result<Self, AgentError> {
+        let directory = |path: &std::path::Path| {
+            let path = path.display().to_string();
+            move |source| AgentError::Directory { path, source }
+        };
+        let identity =
+            Identity::load_or_create(&config.data_dir).map_err(directory(&config.data_dir))?;
+        let paths = Paths::new(&config, &identity);
+        for path in [&paths.tasks, &paths.run, &paths.runtime_root()] {
+            std::fs::create_dir_all(path).map_err(directory(path))?;
+        }
+        let images =
+            ImageStore::open(&paths.images, Limits::default()).map_err(|error| match error {
+                crate::images::OpenError::InUse(path) => AgentError::InUse(path),
+                other => other.into(),
+            })?;
+        let network_config = NetworkConfig {
+            instance: identity.instance.clone(),
+            run_dir: paths.run.clone(),
+            resolv_conf: "/etc/resolv.conf".into(),
+        };
+        let network = Network::open(network_config).await?;
+        let cgroups = Cgroups::detect(&identity.instance)?;
+        let swap_accounting = swap_accounting();
+        Ok(Self {
+            identity,
+            paths,
+            images,
+            network,
+            cgroups,
+            swap_accounting,
+            reports: Reports::default(),
+            logs: LogShipper::default(),
+            policies: watch::Sender::new(0),
+            tasks: Mutex::default(),
+            config,
+        })
+    }
+
+    /// Takes over a message from the server.
+    async fn take_desired(self: &Arc<Self>, desired: node::Desired) {
+        if let Some(policy) = &desired.network_policy {
+            match self.network.apply_policy(policy).await {
+                Ok(()) => self.policies.send_modify(|count| *count += 1),
+                Err(error) => {
+                    tracing::error!(%error, "the network policy could not be applied; the earlier one stays")
+                }
+            }
+        }
+        let mut named = HashSet::new();
+        for task in desired.tasks {
+            let Some(task_id) = task_id_of(&task.task_arn) else {
+                continue;
+            };
+            named.insert(task_id.clone());
+            self.want(task_id, task);
+        }
+        for arn in &desired.forget_task_arns {
+            if let Some(task_id) = task_id_of(arn) {
+                self.forget(&task_id);
+            }
+        }
+        if desired.full {
+            let unknown: Vec<String> = self
+                .tasks
+                .lock()
+                .keys()
+                .filter(|id| !named.contains(*id))
+                .cloned()
+                .collect();
+            for task_id in unknown {
+                self.forget(&task_id);
+            }
+        }
+    }
+
+    fn want(self: &Arc<Self>, task_id: String, task: node::TaskDesired) {
+        let wanted = if task.stop { Wanted::Stop } else { Wanted::Run };
+        let mut tasks = self.tasks.lock();
+        if let Some(handle) = tasks.get(&task_id) {
+            // A stop is never taken back.
+            handle.wanted.send_if_modified(|current| {
+                let changed = wanted > *current;
+                *current = wanted.max(*current);
+                changed
+            });
+            return;
+        }
+        let Some(spec) = task.spec else { return };
+        let report = task::first_report(&task.task_arn, &spec);
+        let handle = TaskActor::spawn(
+            self.clone(),
+            task_id.clone(),
+            spec,
+            report,
+            Entry::New,
+            wanted,
+        );
+        tasks.insert(task_id, handle);
+    }
+
+    fn forget(&self, task_id: &str) {
+        if let Some(handle) = self.tasks.lock().get(task_id) {
+            handle.wanted.send_replace(Wanted::Forget);
+        }
+    }
+
+    /// An actor has removed the last of its task.
+    fn forgotten(&self, task_id: &str) {
+        self.tasks.lock().remove(task_id);
+    }
+
+    fn adopt(&self, task_id: String, handle: TaskHandle) {
+        self.tasks.lock().insert(task_id, handle);
+    }
+}
+
+/// Whether memory limits can count swap too. Kernels before 5.8 need a boot parameter for that, and cgroup v2 has it in
+/// every group but the root.
+fn swap_accounting() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
+        || std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Removes unused images now and then.
+async fn collect_images(host: &Host) {
+    loop {
+        tokio::time::sleep(IMAGE_GC_INTERVAL).await;
+        let in_use = host
+            .reports
+            .image_digests_in_use()
+            .iter()
+            .filter_map(|d| d.parse().ok())
+            .collect();
+        match host
+            .images
+            .collect_garbage(in_use, SystemTime::now(), GcPolicy::default())
+            .await
+        {
+            Ok(report) if report.layers > 0 => {
+                tracing::info!(
+                    layers = report.layers,
+                    bytes = report.bytes,
+                    "unused layers were removed"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "unused layers could not be removed"),
+        }
+    }
+}
+
+/// Stops every task as a user would, and leaves nothing on the host but the data directory.
+async fn clean(host: Arc<Host>) -> Result<(), AgentError> {
+    let handles: Vec<TaskHandle> = host
+        .tasks
+        .lock()
+        .drain()
+        .map(|(_, handle)| handle)
+        .collect();
+    for handle in &handles {
+        handle.wanted.send_replace(Wanted::Forget);
+    }
+    for handle in handles {
+        if let Err(error) = handle.done.await {
+            tracing::error!(%error, "a task could not be stopped in order");
+        }
+    }
+    if let Err(error) = host.cgroups.remove_instance() {
+        tracing::warn!(%error, "control groups are left");
+    }
+    let run = host.paths.run.clone();
+    // Actors hold the host only while they live, and all of them have ended.
+    match Arc::try_unwrap(host) {
+        Ok(host) => host.network.close().await?,
+        Err(_) => tracing::error!("the network is in use and stays; the next start sweeps it"),
+    }
+    if let Err(source) = std::fs::remove_dir_all(&run) {
+        return Err(AgentError::Directory {
+            path: run.display().to_string(),
+            source,
+        });
+    }
+    Ok(())
+}
+
+/// `arn:aws:ecs:<region>:<account>:task/<cluster>/<id>`; the id names directories, so it must have its form.
+fn task_id_of(task_arn: &str) -> Option<String> {
+    let id = task_arn.rsplit('/').next()?;
+    neargate_domain::id::is_task_id(id).then(|| id.to_owned())
+}
+
+fn now_millis() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
