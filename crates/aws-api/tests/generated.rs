@@ -289,7 +289,7 @@ fn a_modelled_error_carries_code_status_and_further_members() {
         ..ecs::types::ConflictException::new("again")
     }
     .into();
-    let (shape, members) = detailed.members.expect("resourceIds are a member");
+    let (shape, members) = *detailed.members.expect("resourceIds are a member");
     let restored = ecs::types::ConflictException::from_value(members).unwrap();
     assert_eq!(shape.name, "ConflictException");
     assert_eq!(restored.resource_ids, Some(vec!["task-1".to_owned()]));

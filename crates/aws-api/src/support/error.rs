@@ -43,7 +43,7 @@ pub fn api_error(shape: &'static Shape, message: Option<String>, members: Value)
     );
     match members {
         Value::Struct(fields) if fields.0.is_empty() => api_error.members = None,
-        members => api_error.members = Some((shape, members)),
+        members => api_error.members = Some(Box::new((shape, members))),
     }
     api_error
 }
