@@ -8,6 +8,7 @@
 //! Touches nothing outside `neargate/`, with one exception on v2: see [`Cgroups::new`].
 //! Knows nothing of OCI; the mount points come in as a [`Layout`], so that the texts can be tested on any tree.
 
+mod devices;
 mod files;
 mod layout;
 mod limits;

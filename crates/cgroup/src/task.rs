@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::files::CgroupError;
 use crate::layout::Layout;
 use crate::limits::{TaskLimits, Usage};
-use crate::{TOP, checked_name, tree, v1, v2};
+use crate::{TOP, checked_name, devices, tree, v1, v2};
 
 /// See [`TaskCgroup::create`]; each try can only be spoilt by an instance that ends in the same microsecond.
 const MAX_CREATE_TRIES: u32 = 3;
@@ -48,7 +48,10 @@ impl TaskCgroup {
         let levels = [TOP, self.instance.as_str(), self.task_id.as_str()];
         match &self.layout {
             Layout::V1 { controllers, .. } => v1::create(controllers, &levels, limits),
-            Layout::V2 { root } => v2::create(root, &levels, limits),
+            Layout::V2 { root } => {
+                v2::create(root, &levels, limits)?;
+                devices::restrict(&root.join(self.path()))
+            }
         }
     }
 
