@@ -41,15 +41,39 @@ pub(super) struct LayerMark {
     pub unsynced_since_boot: Option<String>,
 }
 
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("another process has the image store {0} open")]
+    InUse(String),
+    #[error("the image store cannot be opened")]
+    Io(#[from] io::Error),
+}
+
 pub(super) struct Disk {
     root: PathBuf,
     boot_id: String,
     next_temp: AtomicU64,
+    _lock: File,
 }
 
 impl Disk {
-    /// Makes what is missing and removes what a killed process left in `tmp`. The caller holds the lock.
-    pub fn open(root: &Path) -> io::Result<Self> {
+    /// Makes what is missing and removes what a killed process left in `tmp`. The lock lives as long as the last
+    /// thread that may write here.
+    pub fn open(root: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(root)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse(root.display().to_string()));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(error.into()),
+        }
         for name in ["images", "layers", "empty"] {
             fs::create_dir_all(root.join(name))?;
         }
@@ -63,6 +87,7 @@ impl Disk {
             root: root.to_owned(),
             boot_id,
             next_temp: AtomicU64::new(0),
+            _lock: lock,
         })
     }
 

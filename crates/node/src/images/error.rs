@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
+use super::Digest;
 use super::manifest::ManifestError;
 use super::reference::InvalidReference;
-use super::registry::RegistryError;
+use super::registry::{RegistryError, Retry};
 use super::unpack::UnpackError;
-use super::{Digest, ImageReference};
 
 /// A failed pull. The text starts with `CannotPullContainerError: `, and the shapes after it are those of Fargate's
 /// containerd (ecr.md, §9; ecs.md, §2.4), because people and tools look for their words.
@@ -21,7 +21,7 @@ pub enum PullError {
         "CannotPullContainerError: pull image manifest has been retried {retries} time(s): failed to resolve ref {image}: {cause}"
     )]
     Resolve {
-        image: ImageReference,
+        image: String,
         retries: u32,
         cause: Arc<RegistryError>,
     },
@@ -41,10 +41,7 @@ pub enum PullError {
 
     /// The manifest cannot be used. It will not get better by trying again.
     #[error("CannotPullContainerError: failed to read the manifest of {image}: {cause}")]
-    Manifest {
-        image: ImageReference,
-        cause: ManifestError,
-    },
+    Manifest { image: String, cause: ManifestError },
 
     /// The configuration is no image configuration.
     #[error("CannotPullContainerError: error pulling image configuration: {0}")]
@@ -59,7 +56,7 @@ pub enum PullError {
 
     /// [`super::Limits::pull_timeout`] is over.
     #[error("CannotPullContainerError: pulling {image}: context deadline exceeded")]
-    Timeout { image: ImageReference },
+    Timeout { image: String },
 
     /// The node's own disk failed.
     #[error("CannotPullContainerError: failed to write the image to the node's image store: {0}")]
@@ -80,9 +77,10 @@ impl PullError {
                 true
             }
             Self::Extract { .. } => true,
-            Self::Resolve { .. } | Self::Fetch { .. } | Self::Timeout { .. } | Self::Store(_) => {
-                false
+            Self::Resolve { cause, .. } | Self::Fetch { cause, .. } => {
+                cause.retry() == Retry::Never
             }
+            Self::Timeout { .. } | Self::Store(_) => false,
         }
     }
 }

@@ -128,7 +128,11 @@ mod tests {
         assert_eq!(all.iter().filter(|(_, started)| *started).count(), 1);
         let values = join_all(all.into_iter().map(|(flight, _)| flight)).await;
         assert!(values.iter().all(|value| *value == 0));
-        assert_eq!(flights.run("image", start()).await, (1, true), "a finished flight is not joined");
+        assert_eq!(
+            flights.run("image", start()).await,
+            (1, true),
+            "a finished flight is not joined"
+        );
     }
 
     #[tokio::test]

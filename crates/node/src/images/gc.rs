@@ -48,7 +48,10 @@ impl ImageStore {
         policy: GcPolicy,
     ) -> io::Result<GcReport> {
         let inner = self.inner.clone();
-        let work = tokio::task::spawn_blocking(move || collect(&inner, &in_use, now, &policy));
+        let work = self
+            .inner
+            .background
+            .spawn_blocking(move || collect(&inner, &in_use, now, &policy));
         work.await.map_err(io::Error::other)?
     }
 }

@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::disk::{Disk, LayerMark, TempLayer};
 use super::manifest::{Compression, LayerDescriptor};
@@ -53,9 +54,19 @@ impl Layers {
             .collect()
     }
 
-    fn install(&self, temp: TempLayer, diff_id: &Digest, mut mark: LayerMark) -> io::Result<()> {
+    /// Puts a layer in its place, unless the pull it is for was dropped: whoever dropped it has cleaned up already.
+    fn install(
+        &self,
+        temp: TempLayer,
+        diff_id: &Digest,
+        mut mark: LayerMark,
+        dropped: &CancellationToken,
+    ) -> io::Result<()> {
         // Under the lock, so that a layer is never in its place without being known, or the other way round.
         let mut known = self.known.write();
+        if dropped.is_cancelled() {
+            return Err(io::Error::other("the pull was dropped"));
+        }
         self.disk.install_layer(temp, diff_id, &mut mark)?;
         known.insert(diff_id.clone(), Arc::new(mark));
         Ok(())
@@ -89,9 +100,14 @@ pub(super) async fn fetch(
 ) -> Result<(), PullError> {
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let descriptor = job.descriptor.clone();
+    let token = CancellationToken::new();
+    let _dropped_with_this_future = token.clone().drop_guard();
     let unpacking = tokio::task::spawn_blocking(move || {
-        let _guard = guard;
-        unpack_and_install(&layers, receiver, job)
+        let result = unpack_and_install(&layers, receiver, job, &token);
+        drop(layers);
+        // Whoever waits for this finds nobody at work in the store any more.
+        drop(guard);
+        result
     });
     let downloading = download(&registry, &origin, &descriptor, &limits, sender);
     let (downloaded, unpacked) = tokio::join!(downloading, unpacking);
@@ -169,13 +185,14 @@ fn unpack_and_install(
     layers: &Layers,
     pieces: mpsc::Receiver<Bytes>,
     job: LayerJob,
+    dropped: &CancellationToken,
 ) -> Result<(), PullError> {
     let temp = layers.disk.temp_layer()?;
     let mark = unpack_blob(pieces, &job, &temp).map_err(|cause| PullError::Extract {
         layer: job.descriptor.digest.clone(),
         cause: Arc::new(cause),
     })?;
-    Ok(layers.install(temp, &job.diff_id, mark)?)
+    Ok(layers.install(temp, &job.diff_id, mark, dropped)?)
 }
 
 fn unpack_blob(

@@ -32,6 +32,7 @@ pub mod unpack;
 
 pub use config::ImageConfig;
 pub use digest::{Digest, InvalidDigest};
+pub use disk::OpenError;
 pub use error::PullError;
 pub use gc::{GcPolicy, GcReport};
 pub use image::{Image, Layer, PulledImage};
@@ -40,6 +41,6 @@ pub use manifest::ManifestError;
 pub use mount::{MountError, Usage, remove_rootfs, rootfs_usage, unmount_rootfs};
 pub use platform::Platform;
 pub use reference::{ImageReference, InvalidReference};
-pub use registry::RegistryError;
+pub use registry::{RegistryError, Retry};
 pub use source::ImageSource;
-pub use store::{ImageStore, OpenError};
+pub use store::ImageStore;

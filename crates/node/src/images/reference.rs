@@ -70,7 +70,9 @@ impl FromStr for ImageReference {
             )));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(InvalidReference("not made of ASCII letters, digits and punctuation".to_owned()));
+            return Err(InvalidReference(
+                "not made of ASCII letters, digits and punctuation".to_owned(),
+            ));
         }
         // The grammar is distribution's, in oci-spec; what is added here is what it leaves open.
         let parsed =

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Limits;
-use super::registry::RegistryError;
+use super::registry::{RegistryError, Retry};
 
 /// The pauses between attempts, growing, bounded in number and length.
 pub(super) struct Backoff {
@@ -37,13 +37,12 @@ impl Backoff {
         self.pause = self.first_pause;
     }
 
-    /// Waits before another attempt; answers false if there shall be none. An error that will not pass is tried once
-    /// more all the same, as Fargate does ("has been retried 1 time(s)"): a tag may be pushed a moment too late.
+    /// Waits before another attempt; answers false if there shall be none.
     pub async fn another(&mut self, error: &RegistryError) -> bool {
-        let allowed = if error.may_pass() {
-            self.max_retries
-        } else {
-            self.max_retries.min(1)
+        let allowed = match error.retry() {
+            Retry::Often => self.max_retries,
+            Retry::Once => self.max_retries.min(1),
+            Retry::Never => 0,
         };
         if self.retries >= allowed {
             return false;

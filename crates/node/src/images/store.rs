@@ -1,7 +1,6 @@
 //! The image store: what is here, and how more gets here.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +9,10 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::try_join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::config::ConfigBlob;
-use super::disk::Disk;
+use super::disk::{Disk, OpenError};
 use super::flights::{Flights, Latest};
 use super::image::{Image, Layer, PulledImage};
 use super::layers::{self, LayerJob, Layers};
@@ -28,15 +28,6 @@ const MAX_REMEMBERED_TAGS: usize = 4096;
 
 /// A use is written to disk at most this often per image.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(600);
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("another process has the image store {0} open")]
-    InUse(String),
-    #[error("the image store cannot be opened")]
-    Io(#[from] io::Error),
-}
 
 /// The images of a node. Cloning gives another handle to the same store.
 #[derive(Clone)]
@@ -56,7 +47,8 @@ pub(super) struct Inner {
     pulls: Flights<PullKey, Result<Arc<Image>, PullError>>,
     layer_pulls: Flights<Digest, Result<(), PullError>>,
     unpackers: Arc<Semaphore>,
-    _lock: File,
+    /// What goes on after the answer.
+    pub background: TaskTracker,
 }
 
 /// What an image is called in the store.
@@ -94,26 +86,14 @@ struct Resolved {
 #[derive(Clone)]
 struct Request {
     origin: Origin,
-    shown: ImageReference,
+    /// The reference of the task definition in its complete form.
+    shown: String,
     platform: Platform,
 }
 
 impl ImageStore {
     /// Opens the store in `dir`, making it if need be, and removes what a process that was killed left half done.
     pub fn open(dir: &Path, limits: Limits) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(dir)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse(dir.display().to_string()));
-            }
-            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
-        }
         let layers = Layers::open(Disk::open(dir)?)?;
         let mut images = HashMap::new();
         for (image, last_used) in layers.disk.load_images()? {
@@ -144,9 +124,9 @@ impl ImageStore {
                 resolving: Latest::default(),
                 pulls: Flights::default(),
                 layer_pulls: Flights::default(),
+                background: TaskTracker::new(),
                 unpackers: Arc::new(Semaphore::new(limits.parallel_layers)),
                 limits: Arc::new(limits),
-                _lock: lock,
             }),
         })
     }
@@ -161,10 +141,12 @@ impl ImageStore {
         platform: &Platform,
     ) -> Result<PulledImage, PullError> {
         let reference: ImageReference = source.pull_reference.parse()?;
-        let shown: ImageReference = source
+        let shown = source
             .reference
-            .parse()
-            .unwrap_or_else(|_| reference.clone());
+            .parse::<ImageReference>()
+            .as_ref()
+            .unwrap_or(&reference)
+            .to_string();
         let credentials = (!source.username.is_empty()).then(|| Credentials {
             username: source.username.clone(),
             password: source.password.clone(),
@@ -195,8 +177,10 @@ impl ImageStore {
         self.inner.get(digest, platform)
     }
 
-    /// Waits until no thread unpacks anything any more: pulls that were dropped stop at their next piece of data.
+    /// Waits until no thread works for the store any more: pulls that were dropped stop at their next piece of data.
     pub async fn idle(&self) {
+        self.inner.background.close();
+        self.inner.background.wait().await;
         let all = u32::try_from(self.inner.limits.parallel_layers).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         drop(self.inner.unpackers.acquire_many(all).await);
@@ -309,7 +293,11 @@ impl Inner {
         resolved: Resolved,
     ) -> Result<Arc<Image>, PullError> {
         // It may have come while this pull was on its way here.
-        let here = self.images.read().get(&(resolved.digest.clone(), request.platform.clone())).cloned();
+        let here = self
+            .images
+            .read()
+            .get(&(resolved.digest.clone(), request.platform.clone()))
+            .cloned();
         if let Some(entry) = here {
             return Ok(entry.image.clone());
         }
@@ -503,7 +491,7 @@ impl Inner {
 
     fn sync_in_background(&self, diff_ids: Vec<Digest>) {
         let layers = self.layers.clone();
-        tokio::task::spawn_blocking(move || {
+        self.background.spawn_blocking(move || {
             let fresh = diff_ids.into_iter().filter_map(|diff_id| {
                 let mark = layers
                     .get(&diff_id)

@@ -43,25 +43,38 @@ pub enum RegistryError {
     Tls(String),
 }
 
+/// What asking again is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The trouble may pass by itself.
+    Often,
+    /// The registry meant it, but a tag may be pushed a moment too late. Fargate tries again too ("has been retried
+    /// 1 time(s)").
+    Once,
+    /// The registry sent something wrong.
+    Never,
+}
+
 impl RegistryError {
-    /// Whether asking again may help.
-    pub fn may_pass(&self) -> bool {
+    pub fn retry(&self) -> Retry {
         match self {
             Self::TooManyRequests(_)
             | Self::Connect { .. }
             | Self::TimedOut { .. }
-            | Self::Broken { .. } => true,
-            Self::Status { status, .. } => {
-                status.is_server_error() || *status == http::StatusCode::REQUEST_TIMEOUT
+            | Self::Broken { .. } => Retry::Often,
+            Self::Status { status, .. } if status.is_server_error() => Retry::Often,
+            Self::Status { status, .. } if *status == http::StatusCode::REQUEST_TIMEOUT => {
+                Retry::Often
             }
-            Self::NotFound(_)
+            Self::Status { .. }
+            | Self::NotFound(_)
             | Self::Unauthorized(_)
-            | Self::Forbidden { .. }
-            | Self::Redirect { .. }
+            | Self::Forbidden { .. } => Retry::Once,
+            Self::Redirect { .. }
             | Self::TooLarge { .. }
             | Self::DigestMismatch { .. }
             | Self::SizeMismatch { .. }
-            | Self::Tls(_) => false,
+            | Self::Tls(_) => Retry::Never,
         }
     }
 }

@@ -22,7 +22,7 @@ use http_client::HttpClient;
 
 pub use auth::Credentials;
 pub(super) use auth::fingerprint;
-pub use error::RegistryError;
+pub use error::{RegistryError, Retry};
 
 /// The answer of a token service.
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
