@@ -138,14 +138,21 @@ impl Writer {
 
     async fn commit(&mut self, next: &Model, rebuild: bool) -> Result<()> {
         let wanted = rules::render(next);
-        let script = match self.live.take().filter(|_| !rebuild) {
-            Some(live) => live.changes(&wanted, &self.table),
-            None => wanted.script(&self.table),
-        };
-        // On an error `live` stays unknown, and the next commit writes everything.
-        if !script.is_empty() {
-            run_script(&script).await?;
+        // Until the new state is known to be in the kernel, nothing is.
+        if let Some(live) = self.live.take().filter(|_| !rebuild) {
+            let script = live.changes(&wanted, &self.table);
+            match run_script(&script).await {
+                Ok(()) => {
+                    self.live = Some(wanted);
+                    return Ok(());
+                }
+                // Somebody flushed the ruleset, as many firewalls do when they are reloaded.
+                Err(error) => {
+                    tracing::warn!(%error, "the table is not as we left it; writing it anew")
+                }
+            }
         }
+        run_script(&wanted.script(&self.table)).await?;
         self.live = Some(wanted);
         Ok(())
     }
@@ -178,6 +185,9 @@ pub async fn remove_table(table: &str) -> Result<()> {
 
 /// Runs one script as one transaction.
 async fn run_script(script: &str) -> Result<()> {
+    if script.is_empty() {
+        return Ok(());
+    }
     let failed = |message: String| NetworkError::Nft(message);
     let mut nft = Command::new("nft")
         .args(["-f", "-"])

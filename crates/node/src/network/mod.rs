@@ -14,6 +14,7 @@ mod dns;
 mod error;
 mod files;
 mod firewall;
+mod foreign;
 mod forwarding;
 mod links;
 mod model;
@@ -27,6 +28,7 @@ mod vpc;
 
 pub use error::{NetworkError, Result};
 pub use files::{TaskFiles, task_files};
+pub use foreign::dropping_chains;
 pub use rules::{METADATA, METADATA_PORT, RESOLVER};
 
 use book::Book;
@@ -116,6 +118,7 @@ impl Network {
             tasks: BTreeMap::new(),
             opened_uplinks: book.saved.opened_uplinks.clone(),
         };
+        tokio::spawn(foreign::warn());
         let firewall = Firewall::start(table_name(&config), model);
         let reaper = Reaper::start(links.clone(), !group);
         Ok(Network {

@@ -282,9 +282,10 @@ fn a_task_sends_only_from_its_own_address() {
                 "{name}"
             );
         }
-        // A receiver that would take part in the lie: no route leads an answer to another task's device.
         let ipv6 = at((&liar).into(), || sh("ip -6 addr show dev eth1"));
         assert_eq!(ipv6, "", "no IPv6 on a task's device");
+        let loopback = at((&liar).into(), || sh("ip -6 addr show dev lo"));
+        assert!(loopback.contains("::1/128"), "loopback has it: {loopback}");
         network.close().await.expect("close");
     });
 }
@@ -581,6 +582,27 @@ fn the_machine_does_not_become_a_router() {
         assert!(!through(), "with an uplink that forwards");
         sh("nft delete table inet neargate-0badcafe");
         assert!(through(), "it is our rule that stops it");
+        attach(&network, 5, &["sg-1"]).await;
+        assert!(
+            !through(),
+            "the next change brings back a table that somebody flushed"
+        );
+        network.close().await.expect("close");
+    });
+}
+
+#[test]
+fn firewalls_of_others_are_named() {
+    in_lab(|lab| async move {
+        sh(
+            "nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'",
+        );
+        let network = lab.open().await;
+        network.sweep(&HashSet::new()).await.expect("sweep");
+        let chains = neargate_node::network::dropping_chains()
+            .await
+            .expect("nft");
+        assert_eq!(chains, ["ip filter FORWARD"]);
         network.close().await.expect("close");
     });
 }
