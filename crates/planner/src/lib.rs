@@ -1,4 +1,5 @@
 //! Pure decisions: (what is wanted, what is seen, now) -> what to do. No IO, no async, no clock.
 
+pub mod ecr_lifecycle;
 pub mod placement;
 pub mod supervision;
