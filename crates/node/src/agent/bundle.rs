@@ -222,24 +222,17 @@ pub fn shim_spec(
     task_id: &str,
     prepared: &[Prepared<'_>],
     runtime: shim::RuntimeCommand,
-    cgroup: &TaskCgroup,
-) -> Result<shim::ShimSpec, StartError> {
-    let containers = prepared
-        .iter()
-        .map(|p| container_spec(dir, p, cgroup))
-        .collect::<Result<_, _>>()?;
-    Ok(shim::ShimSpec {
+    instance: &str,
+) -> shim::ShimSpec {
+    shim::ShimSpec {
         task_id: task_id.to_owned(),
+        cgroup_instance: Some(instance.to_owned()),
         runtime,
-        containers,
-    })
+        containers: prepared.iter().map(|p| container_spec(dir, p)).collect(),
+    }
 }
 
-fn container_spec(
-    dir: &TaskDir<'_>,
-    prepared: &Prepared<'_>,
-    cgroup: &TaskCgroup,
-) -> Result<shim::ContainerSpec, StartError> {
+fn container_spec(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> shim::ContainerSpec {
     let container = prepared.container;
     let millis = |secs: u32| u64::from(secs) * 1000;
     let depends_on = container
@@ -273,7 +266,7 @@ fn container_spec(
         .stop_signal
         .clone()
         .filter(|s| shim::parse_signal(s).is_some());
-    Ok(shim::ContainerSpec {
+    shim::ContainerSpec {
         name: container.name.clone(),
         id: container.runtime_id.clone(),
         bundle: dir.container(&container.name),
@@ -302,6 +295,5 @@ fn container_spec(
             }),
         log,
         stdin_open: container.interactive,
-        cgroup: Some(cgroup.oci_path(&container.name).map_err(StartError::task)?),
-    })
+    }
 }

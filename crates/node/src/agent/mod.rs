@@ -80,16 +80,20 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let host = Arc::new(Host::open(config).await?);
     adopt::adopt_all(&host).await?;
-    let connection = link::keep_connected(host.clone());
+    let link = tokio::spawn(link::keep_connected(host.clone()));
     tokio::select! {
         () = shutdown => {}
-        () = connection => {}
         () = collect_images(&host) => {}
     }
-    if host.config.clean_on_exit {
-        clean(host).await?;
+    let clean = host.config.clean_on_exit;
+    if clean {
+        // Still connected: the server hears how they end, and takes their last log lines.
+        stop_tasks(&host).await;
     }
-    Ok(())
+    link.abort();
+    // Ends as cancelled, which is what was asked for.
+    let _ = link.await;
+    if clean { close(host).await } else { Ok(()) }
 }
 
 impl Host {
@@ -245,8 +249,8 @@ async fn collect_images(host: &Host) {
     }
 }
 
-/// Stops every task as a user would, and leaves nothing on the host but the data directory.
-async fn clean(host: Arc<Host>) -> Result<(), AgentError> {
+/// Stops every task as a user would, and waits until the last has ended.
+async fn stop_tasks(host: &Host) {
     let handles: Vec<TaskHandle> = host
         .tasks
         .lock()
@@ -261,22 +265,23 @@ async fn clean(host: Arc<Host>) -> Result<(), AgentError> {
             tracing::error!(%error, "a task could not be stopped in order");
         }
     }
+}
+
+/// Leaves nothing on the host but the data directory.
+async fn close(host: Arc<Host>) -> Result<(), AgentError> {
     if let Err(error) = host.cgroups.remove_instance() {
         tracing::warn!(%error, "control groups are left");
     }
     let run = host.paths.run.clone();
-    // Actors hold the host only while they live, and all of them have ended.
+    // Actors and the link have ended, and nobody else keeps the host.
     match Arc::try_unwrap(host) {
         Ok(host) => host.network.close().await?,
         Err(_) => tracing::error!("the network is in use and stays; the next start sweeps it"),
     }
-    if let Err(source) = std::fs::remove_dir_all(&run) {
-        return Err(AgentError::Directory {
-            path: run.display().to_string(),
-            source,
-        });
-    }
-    Ok(())
+    std::fs::remove_dir_all(&run).map_err(|source| AgentError::Directory {
+        path: run.display().to_string(),
+        source,
+    })
 }
 
 /// `arn:aws:ecs:<region>:<account>:task/<cluster>/<id>`; the id names directories, so it must have its form.

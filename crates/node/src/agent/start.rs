@@ -157,7 +157,13 @@ pub fn launch(
             host.swap_accounting,
         )?;
     }
-    let shim = bundle::shim_spec(&dir, task_id, &prepared, runtime_command(host), &cgroup)?;
+    let shim = bundle::shim_spec(
+        &dir,
+        task_id,
+        &prepared,
+        runtime_command(host),
+        &host.identity.instance,
+    );
     let text = serde_json::to_vec(&shim).map_err(StartError::task)?;
     super::files::replace(&root.join("shim.json"), &text).map_err(StartError::task)?;
     spawn_shim(host, &root)
