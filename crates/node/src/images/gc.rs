@@ -72,6 +72,9 @@ fn collect(
                     .iter()
                     .any(|d| in_use.contains(d) || no_new_leases.holds(d))
             });
+        // The age of an image that was in use until now begins now.
+        used.iter()
+            .for_each(|(image, _)| inner.mark_used(image, now));
         let mut kept: HashSet<Digest> =
             used.iter().flat_map(|(image, _)| diff_ids(image)).collect();
         let mut unused: Vec<(&Image, Duration)> = unused

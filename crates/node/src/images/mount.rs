@@ -252,3 +252,70 @@ fn is_mount_point(path: &Path) -> io::Result<bool> {
         Err(errno) => Err(errno.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+    /// Kernels before 6.5, Debian 12's among them, know only the second way, and this machine takes the first.
+    #[test]
+    fn both_ways_to_mount_stack_the_layers_in_the_same_order() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let work = || {
+            // SAFETY: the thread gets a working directory and mounts of its own, and shares no descriptor table.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }
+                .expect("root may unshare");
+            mount_change(
+                "/",
+                MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,
+            )
+            .expect("private mounts");
+            // The names are hard for the one and the number is too much for paths in the other.
+            let lower: Vec<PathBuf> = (0..127)
+                .map(|n| dir.path().join(format!("a:b,c\\{n}")))
+                .collect();
+            for layer in &lower {
+                fs::create_dir(layer).expect("mkdir");
+                fs::write(layer.join("top"), layer.as_os_str().as_bytes()).expect("write");
+            }
+            for way in ["fsconfig", "options"] {
+                let at = |name: &str| dir.path().join(format!("{way}-{name}"));
+                for name in ["root", "upper", "work"] {
+                    fs::create_dir(at(name)).expect("mkdir");
+                }
+                let overlay = Overlay {
+                    lower: lower.clone(),
+                    upper: at("upper"),
+                    work: at("work"),
+                };
+                let mounted = match way {
+                    "fsconfig" => overlay
+                        .mount_by_fsconfig(&at("root"))
+                        .map_err(io::Error::from),
+                    _ => overlay.mount_by_options(&at("root")),
+                };
+                // A kernel that has only one way has nothing to compare.
+                match mounted {
+                    Err(error)
+                        if way == "fsconfig" && error.raw_os_error() == Some(libc::EINVAL) =>
+                    {
+                        continue;
+                    }
+                    other => other.expect(way),
+                }
+                let top = fs::read(at("root").join("top")).expect("the merged file");
+                assert_eq!(
+                    top,
+                    lower[0].as_os_str().as_bytes(),
+                    "{way}: the first is the topmost"
+                );
+                fs::write(at("root").join("new"), "x").expect("the mount can be written");
+                assert!(at("upper").join("new").exists(), "{way}");
+                unmount(at("root"), UnmountFlags::NOFOLLOW).expect("unmounted");
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(work).join().expect("the thread ends well"));
+    }
+}

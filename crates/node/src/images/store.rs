@@ -86,8 +86,6 @@ struct Resolved {
 #[derive(Clone)]
 struct Request {
     origin: Origin,
-    /// The reference of the task definition in its complete form.
-    shown: String,
     platform: Platform,
 }
 
@@ -153,12 +151,12 @@ impl ImageStore {
         });
         let origin = Origin {
             reference,
+            shown: shown.clone(),
             plain_http: source.plain_http,
             credentials,
         };
         let request = Request {
             origin,
-            shown: shown.clone(),
             platform: platform.clone(),
         };
         match tokio::time::timeout(
@@ -234,7 +232,15 @@ impl Inner {
             .read()
             .get(&(digest.clone(), platform.clone()))
             .cloned()?;
-        let now = SystemTime::now();
+        self.touch(&entry, SystemTime::now());
+        Some(PulledImage {
+            image: entry.image.clone(),
+            _lease: lease,
+        })
+    }
+
+    /// Remembers that an image was used, on disk as well, but not every time.
+    fn touch(&self, entry: &Entry, now: SystemTime) {
         let mut last_used = entry.last_used.lock();
         if now
             .duration_since(*last_used)
@@ -243,11 +249,13 @@ impl Inner {
             self.layers.disk.touch_image(&entry.image, now);
             *last_used = now;
         }
-        drop(last_used);
-        Some(PulledImage {
-            image: entry.image.clone(),
-            _lease: lease,
-        })
+    }
+
+    /// An image is in use at this time.
+    pub fn mark_used(&self, image: &Image, now: SystemTime) {
+        let key = (image.digest.clone(), image.platform.clone());
+        let entry = self.images.read().get(&key).cloned();
+        entry.iter().for_each(|entry| self.touch(entry, now));
     }
 
     /// What the tag means now.
@@ -346,7 +354,7 @@ impl Inner {
         let unusable = |cause: ManifestError| match cause {
             cause @ ManifestError::NoPlatform(_) => PullError::Platform(cause),
             cause => PullError::Manifest {
-                image: request.shown.clone(),
+                image: request.origin.shown.clone(),
                 cause,
             },
         };
@@ -412,7 +420,7 @@ impl Inner {
         if layers != diff_ids {
             let cause = ManifestError::LayerCount { layers, diff_ids };
             return Err(PullError::Manifest {
-                image: request.shown.clone(),
+                image: request.origin.shown.clone(),
                 cause,
             });
         }
@@ -527,7 +535,7 @@ impl Inner {
 impl Request {
     fn failed(&self, (retries, cause): (u32, super::registry::RegistryError)) -> PullError {
         PullError::Resolve {
-            image: self.shown.clone(),
+            image: self.origin.shown.clone(),
             retries,
             cause: Arc::new(cause),
         }

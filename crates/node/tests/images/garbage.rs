@@ -62,7 +62,7 @@ async fn images_in_use_and_the_layers_they_share_stay() {
             "the shared layer is another's",
             &["a"],
             generous,
-            7200,
+            20_000,
             [2, 1, 0],
         ),
         ("none", &[], ALL, 0, [0, 0, 0]),
@@ -99,6 +99,36 @@ async fn what_was_used_last_stays_when_there_is_room_for_some() {
         "the last one pulled stays"
     );
     assert_eq!(report.layers, 2, "the shared layer stays");
+}
+
+/// Otherwise an image that a task used for a month would go with the task.
+#[tokio::test]
+async fn the_age_of_an_image_begins_when_its_last_task_ends() {
+    let registry = Registry::start().await;
+    registry.put("a", &image("a"));
+    let (dir, store) = new_store();
+    store
+        .pull(&registry.source("a"), &amd64())
+        .await
+        .expect("pulled");
+    let in_use = || HashSet::from([image("a").digest().parse::<Digest>().expect("a digest")]);
+    let generous = GcPolicy {
+        max_unused_bytes: 1 << 30,
+        ..ALL
+    };
+    let now = SystemTime::now();
+    let at = |hours: u64| now + Duration::from_secs(hours * 3600);
+    for (name, used, hours, want) in [
+        ("in use for long", in_use(), 100, [2, 1, 0]),
+        ("just ended", HashSet::new(), 100, [2, 1, 0]),
+        ("ended an hour ago", HashSet::new(), 101, [0, 0, 0]),
+    ] {
+        store
+            .collect_garbage(used, at(hours), generous.clone())
+            .await
+            .expect(name);
+        assert_eq!(left_behind(&dir, &store).await, want, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -329,7 +329,7 @@ async fn errors_have_the_words_of_ecs() {
         (
             "not found",
             named(ecr, &here),
-            format!("CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {ecr}: {here}: not found"),
+            format!("CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {ecr}: {ecr}: not found"),
         ),
         (
             "nobody listens",

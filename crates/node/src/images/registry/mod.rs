@@ -39,6 +39,8 @@ const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
 #[derive(Clone)]
 pub(super) struct Origin {
     pub reference: ImageReference,
+    /// The reference of the task definition in its complete form, for messages.
+    pub shown: String,
     pub plain_http: bool,
     pub credentials: Option<Credentials>,
 }
@@ -188,7 +190,7 @@ impl RegistryClient {
     ) -> Result<Response, RegistryError> {
         let path = format!("/v2/{}/manifests/{name}", origin.reference.repository());
         let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(manifest::ACCEPT))]);
-        self.send(method, origin, &path, accept, &origin.reference.to_string())
+        self.send(method, origin, &path, accept, &origin.shown)
             .await
     }
 

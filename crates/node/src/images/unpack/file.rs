@@ -3,16 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use rustix::io::Errno;
-
 use super::meter::Meter;
 use super::root::Root;
 use tar::Entry;
 
 const BUFFER_BYTES: usize = 128 * 1024;
-
-/// How much is written between two looks at the free space.
-const FREE_SPACE_CHECK_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Copies an entry's contents. Of a sparse entry the holes become holes, but they count as if they were written.
 pub(super) fn write<R: Read>(
@@ -33,20 +28,13 @@ pub(super) fn write<R: Read>(
             .min(usize::try_from(size).unwrap_or(BUFFER_BYTES))
             .max(1)
     ];
-    let mut since_check = FREE_SPACE_CHECK_BYTES;
     let mut written = 0;
     loop {
         let count = entry.read(&mut buffer)?;
         if count == 0 {
             break;
         }
-        if since_check >= FREE_SPACE_CHECK_BYTES && size >= FREE_SPACE_CHECK_BYTES {
-            since_check = 0;
-            if root.free_bytes()? <= meter.reserved_disk_bytes() {
-                return Err(Errno::NOSPC.into());
-            }
-        }
-        since_check += count as u64;
+        root.reserve(count as u64)?;
         written += count as u64;
         if sparse && buffer[..count].iter().all(|byte| *byte == 0) {
             file.seek(SeekFrom::Current(count as i64))?;

@@ -4,6 +4,7 @@
 //! `RESOLVE_IN_ROOT`, so that links in it lead to where they would lead in the container, and the last name is made
 //! relative to that directory without following it.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,6 +32,9 @@ const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 /// `openat2` answers EAGAIN when something is renamed anywhere on the machine while it walks through `..`.
 const MAX_RESOLVE_ATTEMPTS: u32 = 100;
 
+/// How much is written between two looks at the free space.
+const FREE_SPACE_CHECK_BYTES: u64 = 32 * 1024 * 1024;
+
 const DIR_FLAGS: OFlags = OFlags::DIRECTORY
     .union(OFlags::RDONLY)
     .union(OFlags::CLOEXEC);
@@ -41,6 +45,7 @@ pub(super) struct Root {
     /// The directory used last: the entries of an archive come in the order of a walk.
     parent: Option<(PathBuf, OwnedFd)>,
     implied: BTreeSet<PathBuf>,
+    unchecked_bytes: Cell<u64>,
 }
 
 impl Root {
@@ -52,6 +57,7 @@ impl Root {
             meter,
             parent: None,
             implied: BTreeSet::from([PathBuf::new()]),
+            unchecked_bytes: Cell::new(FREE_SPACE_CHECK_BYTES),
         })
     }
 
@@ -67,10 +73,21 @@ impl Root {
         self.implied.into_iter().collect()
     }
 
-    /// Free on the disk below.
-    pub fn free_bytes(&self) -> io::Result<u64> {
+    /// Fails as if the disk were full when what is free gets close to what is reserved. It looks now and then.
+    pub fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let unchecked = self.unchecked_bytes.get() + bytes;
+        if unchecked < FREE_SPACE_CHECK_BYTES {
+            self.unchecked_bytes.set(unchecked);
+            return Ok(());
+        }
+        self.unchecked_bytes.set(0);
         let stat = fstatvfs(&self.dir)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free <= self.meter.reserved_disk_bytes() {
+            Err(Errno::NOSPC.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes a directory, or finds it when it is there.

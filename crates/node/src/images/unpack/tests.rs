@@ -672,3 +672,16 @@ fn the_digest_is_over_the_whole_stream_and_an_image_has_one_allowance() {
         .to_string();
     assert_eq!(error, "the image unpacks to more than 500000 bytes");
 }
+
+#[test]
+fn a_disk_that_is_almost_full_counts_as_full() {
+    let limits = UnpackLimits {
+        reserved_disk_bytes: u64::MAX,
+        ..limits()
+    };
+    let error = unpack_with(Layer::new().file("a", "x", 0o644), &limits)
+        .1
+        .expect_err("no space")
+        .to_string();
+    assert_eq!(error, "write a: no space left on device");
+}
