@@ -33,6 +33,51 @@ impl EventId {
         Self::new(timestamp_ms, 0, 0, 0)
     }
 
+    /// The next position: what comes before it is this event and all before. The last one is its own.
+    pub fn successor(&self) -> Self {
+        let mut next = *self;
+        if next.tag + 1 < TAGS {
+            next.tag += 1;
+            return next;
+        }
+        next.tag = 0;
+        if next.sequence < MAX_SEQUENCE {
+            next.sequence += 1;
+            return next;
+        }
+        next.sequence = 0;
+        match (next.ingestion_ms < MAX_MS, next.timestamp_ms < MAX_MS) {
+            (true, _) => next.ingestion_ms += 1,
+            (false, true) => (next.timestamp_ms, next.ingestion_ms) = (next.timestamp_ms + 1, 0),
+            (false, false) => return *self,
+        }
+        next
+    }
+
+    /// The position before: what comes after it is this event and all after. The first one is its own.
+    pub fn predecessor(&self) -> Self {
+        let mut previous = *self;
+        if previous.tag > 0 {
+            previous.tag -= 1;
+            return previous;
+        }
+        previous.tag = TAGS - 1;
+        if previous.sequence > 0 {
+            previous.sequence -= 1;
+            return previous;
+        }
+        previous.sequence = MAX_SEQUENCE;
+        match (previous.ingestion_ms > 0, previous.timestamp_ms > 0) {
+            (true, _) => previous.ingestion_ms -= 1,
+            (false, true) => {
+                previous.timestamp_ms -= 1;
+                previous.ingestion_ms = MAX_MS;
+            }
+            (false, false) => return *self,
+        }
+        previous
+    }
+
     pub fn timestamp_ms(&self) -> i64 {
         self.timestamp_ms
     }
@@ -82,12 +127,12 @@ mod tests {
 
     fn some_id() -> impl Strategy<Value = EventId> {
         let near = 0..3i64;
-        let time = prop_oneof![near, any::<i64>()];
-        (time.clone(), time, any::<u64>(), any::<u64>()).prop_map(
-            |(timestamp, ingestion, sequence, tag)| {
-                EventId::new(timestamp, ingestion, sequence, tag)
-            },
-        )
+        let time = prop_oneof![near, Just(MAX_MS), any::<i64>()];
+        let sequence = prop_oneof![0..3u64, Just(MAX_SEQUENCE), any::<u64>()];
+        let tag = prop_oneof![0..3u64, Just(TAGS - 1), any::<u64>()];
+        (time.clone(), time, sequence, tag).prop_map(|(timestamp, ingestion, sequence, tag)| {
+            EventId::new(timestamp, ingestion, sequence, tag)
+        })
     }
 
     proptest! {
@@ -96,7 +141,24 @@ mod tests {
             prop_assert_eq!(a.to_string().len(), 56);
             prop_assert_eq!(a.to_string().parse(), Ok(a));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+            for (lower, upper) in [(a.predecessor(), a), (a, a.successor())] {
+                // The first and the last position are their own neighbours.
+                if lower != upper {
+                    prop_assert!(lower < upper);
+                    prop_assert_eq!(lower.successor(), upper);
+                    prop_assert_eq!(upper.predecessor(), lower);
+                    prop_assert!(b <= lower || b >= upper, "nothing lies between");
+                }
+            }
         }
+    }
+
+    #[test]
+    fn only_the_ends_have_no_neighbour() {
+        let first = EventId::new(0, 0, 0, 0);
+        let last = EventId::new(i64::MAX, i64::MAX, u64::MAX, TAGS - 1);
+        assert_eq!((first.predecessor(), last.successor()), (first, last));
+        assert!(first.successor() > first && last.predecessor() < last);
     }
 
     #[test]

@@ -114,6 +114,10 @@ impl Index {
         self.inner.lock().total
     }
 
+    pub(crate) fn find_groups(&self) -> io::Result<Vec<GroupId>> {
+        Ok(named(&self.data)?.into_iter().map(GroupId).collect())
+    }
+
     /// The streams of a group that are on disk.
     pub(crate) fn find_streams(&self, group: GroupId) -> io::Result<Vec<StreamId>> {
         let streams = named(&group.directory(&self.data))?;
@@ -141,8 +145,8 @@ impl Index {
 
     pub(crate) fn find_all(&self) -> io::Result<Vec<FoundSegment>> {
         let mut found = Vec::new();
-        for group in named(&self.data)? {
-            for stream in self.find_streams(GroupId(group))? {
+        for group in self.find_groups()? {
+            for stream in self.find_streams(group)? {
                 found.extend(self.find_segments(stream)?);
             }
         }

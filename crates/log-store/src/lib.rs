@@ -117,9 +117,15 @@ impl LogStore {
     }
 
     pub async fn delete_group(&self, group: &GroupKey) -> Result<(), LogError> {
-        self.submit(Job::DeleteGroup(group.clone()))
-            .await
-            .map(|_| ())
+        self.submit(Job::DeleteGroup(group.id())).await.map(|_| ())
+    }
+
+    /// Deletes everything.
+    pub async fn clear(&self) -> Result<(), LogError> {
+        for group in self.writer.index.find_groups()? {
+            self.submit(Job::DeleteGroup(group)).await?;
+        }
+        Ok(())
     }
 
     /// Drops the segments of a group whose events all happened before `before_ms`. Answers the bytes that this freed.

@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::index::Index;
 use crate::journal::{Journal, Record, replay};
 use crate::limits::Limits;
-use crate::names::StreamId;
+use crate::names::{GroupId, StreamId};
 use crate::staged::Staged;
 use crate::stream::Stream;
 use crate::{Event, GroupKey, LogError, StreamKey};
@@ -29,7 +29,7 @@ pub(crate) enum Job {
         events: Vec<Event>,
     },
     DeleteStream(StreamKey),
-    DeleteGroup(GroupKey),
+    DeleteGroup(GroupId),
     Expire {
         group: GroupKey,
         before_ms: i64,
@@ -208,8 +208,7 @@ impl Writer {
         Ok(bytes)
     }
 
-    fn delete_group(&self, disk: &mut Disk, group: &GroupKey) -> Answer {
-        let id = group.id();
+    fn delete_group(&self, disk: &mut Disk, id: GroupId) -> Answer {
         let directory = id.directory(&self.index.data);
         let bytes = self.index.group_bytes(id);
         if directory.exists() {
@@ -241,7 +240,7 @@ impl Commit for Writer {
             answers.extend(self.append_all(disk, std::mem::take(&mut appends)));
             answers.push(match &job {
                 Job::DeleteStream(stream) => self.delete_stream(disk, stream.id()),
-                Job::DeleteGroup(group) => self.delete_group(disk, group),
+                Job::DeleteGroup(group) => self.delete_group(disk, *group),
                 Job::Expire { group, before_ms } => self.expire(disk, group, *before_ms),
                 Job::Append { .. } => Ok(0),
             });
