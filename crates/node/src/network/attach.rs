@@ -5,9 +5,10 @@ use super::{
     book::Attached,
     firewall::Change,
     forwarding,
-    links::{HostRoute, Links},
+    links::Links,
     model::{Interface, TaskId, VpcId},
     netns,
+    routes::HostRoute,
     rules::Task,
     vpc::{MAX_IDLE_VPCS, mark},
 };

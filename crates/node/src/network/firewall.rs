@@ -5,8 +5,8 @@
 
 use super::{
     error::{NetworkError, Result},
-    model::Policy,
     model::VpcId,
+    policy::Policy,
     rules::{self, Model, Task, Vpc},
     ruleset::Ruleset,
 };

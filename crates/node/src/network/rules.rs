@@ -17,7 +17,8 @@
 //! AWS: VPC guide, security-groups.md and security-group-rules.md; facts/network-and-discovery.md sections 3-5.
 
 use super::{
-    model::{EniId, Group, GroupId, Peer, Policy, Rule, Traffic, VpcId},
+    model::{EniId, GroupId, VpcId},
+    policy::{Group, Peer, Policy, Rule, Traffic},
     ruleset::Ruleset,
     vpc::mark,
 };

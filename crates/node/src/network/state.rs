@@ -4,7 +4,8 @@
 
 use super::{
     error::{Doing, NetworkError, Result},
-    model::{Policy, VpcId},
+    model::VpcId,
+    policy::Policy,
     vpc::VpcRecord,
 };
 use serde::{Deserialize, Serialize};

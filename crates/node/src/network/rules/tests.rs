@@ -2,7 +2,7 @@
 //! rewrites it. Whether the kernel then does what the text says is for `tests/network`.
 
 use super::*;
-use crate::network::model::{Group, Member};
+use crate::network::policy::Member;
 use std::path::Path;
 
 const TABLE: &str = "inet neargate-0badcafe";
