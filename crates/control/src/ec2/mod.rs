@@ -45,3 +45,6 @@ pub use task_interfaces::{
 };
 pub use topology::ensure_default_vpc;
 pub use zones::zones_of;
+
+#[cfg(test)]
+mod tests;

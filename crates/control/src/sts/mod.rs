@@ -12,3 +12,6 @@ mod sessions;
 
 pub use identity::Identity;
 pub use service::StsService;
+
+#[cfg(test)]
+mod tests;
