@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands;
 use crate::error::{ErrorKind, RuntimeError};
+use crate::{commands, pause};
 
 /// Where states of containers are kept when `--root` is not given.
 const DEFAULT_ROOT: &str = "/run/neargate/oci";
@@ -59,6 +59,12 @@ enum Command {
         #[arg(short, long)]
         force: bool,
         id: String,
+    },
+    /// Start a process that holds a pid namespace for the containers of a task (not in runc).
+    Pause {
+        /// Written when the namespace may be joined, at /proc/<pid>/ns/pid.
+        #[arg(long)]
+        pid_file: PathBuf,
     },
     /// Run another process in a running container.
     Exec(Exec),
@@ -169,6 +175,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Kill(kill) => commands::kill(&global, &kill).map(|()| ExitCode::SUCCESS),
         Command::Delete { force, id } => {
             commands::delete(&global, &id, force).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Pause { pid_file } => {
+            pause::start(&global.root, &pid_file).map(|()| ExitCode::SUCCESS)
         }
         Command::Exec(exec) => commands::exec(&global, exec),
     };

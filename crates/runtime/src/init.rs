@@ -53,6 +53,8 @@ pub(crate) fn run(
             // SAFETY: nothing in this process uses a descriptor above stderr from here on; the report pipe and
             // libcontainer's sockets must not be held open for the container's whole life.
             unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+            // With a shared pid namespace we are not its process 1, but our command's orphans are still ours.
+            let _ = nix::sys::prctl::set_child_subreaper(true);
             std::process::exit(supervise(child))
         }
     }
@@ -93,6 +95,23 @@ fn reap(child: Pid) -> Option<i32> {
             Err(_) => return code.or(Some(255)),
         }
     }
+}
+
+/// The life of a pause process: reaps whatever is given to it, heeds nothing but SIGKILL.
+pub(crate) fn reap_for_ever() -> ! {
+    let all = SigSet::all();
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None);
+    loop {
+        while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status.pid().is_some())
+        {
+        }
+        wait_for_signal(&all);
+    }
+}
+
+pub(crate) fn close_all_descriptors() {
+    // SAFETY: for a process that uses no descriptor again and never returns to code that would.
+    unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
 }
 
 fn wait_for_signal(set: &SigSet) -> Option<i32> {
@@ -139,7 +158,7 @@ fn children_of_self() -> Vec<Pid> {
 
 /// Overwrites our command line and environment, which name paths of the host, with `title`: the container can read
 /// `/proc/1/cmdline`, and with SYS_PTRACE `/proc/1/environ` too.
-fn conceal(title: &str) {
+pub(crate) fn conceal(title: &str) {
     let Some([arg_start, arg_end, env_start, env_end]) = argument_area() else {
         return;
     };
@@ -152,7 +171,11 @@ fn conceal(title: &str) {
         std::ptr::copy_nonoverlapping(text.as_ptr(), arg_start as *mut u8, text.len());
         std::ptr::write_bytes(env_start as *mut u8, 0, env_end - env_start);
     }
-    if let Ok(name) = std::ffi::CString::new("neargate-init") {
+    if let Some(name) = title
+        .split('\0')
+        .next()
+        .and_then(|name| std::ffi::CString::new(name).ok())
+    {
         let _ = nix::sys::prctl::set_name(&name);
     }
 }

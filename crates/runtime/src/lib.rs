@@ -15,6 +15,7 @@ mod error;
 mod executor;
 mod filter;
 mod init;
+mod pause;
 mod report;
 mod rlimits;
 mod seal;

@@ -85,6 +85,14 @@ fn a_container_is_what_its_settings_say() {
             1,
             "unshare: unshare(0x20000): Operation not permitted\nmount: permission denied (are you root?)\n".into(),
         ),
+        (
+            "devices",
+            "cd /tmp; mknod kmsg c 1 11; mknod null c 1 3; (: <null) && echo null; cat kmsg",
+            "",
+            settings(),
+            1,
+            "null\ncat: can't open 'kmsg': Operation not permitted\n".into(),
+        ),
         ("nofile", "ulimit -n; ulimit -Hn", "", settings(), 0, format!("{nofile}\n{nofile}\n")),
         (
             "ulimits",
@@ -510,6 +518,49 @@ fn our_init_reaps_and_forwards() {
         "the command's signal is the container's code"
     );
     host.delete("killed");
+}
+
+#[test]
+fn containers_share_a_pid_namespace() {
+    let Some(host) = Host::new() else { return };
+    let pid_file = host.path("pause.pid");
+    let paused = host.runtime(&["pause", "--pid-file", pid_file.to_str().expect("text")]);
+    assert!(
+        paused.status.success(),
+        "{}",
+        String::from_utf8_lossy(&paused.stderr)
+    );
+    let pause = std::fs::read_to_string(&pid_file)
+        .expect("a pid file")
+        .trim()
+        .parse()
+        .expect("a pid");
+    let pause = nix::unistd::Pid::from_raw(pause);
+    let run = |id: &str, script: &str| {
+        let settings = ContainerSettings {
+            entry_point: Some(words(&["sh", "-c", script])),
+            init_process_enabled: true,
+            capabilities_add: words(&["SYS_PTRACE"]),
+            ..settings()
+        };
+        let mut placement = host.placement(id);
+        placement.pid_namespace = Some(format!("/proc/{pause}/ns/pid").into());
+        let bundle = host.bundle_at(id, "", &settings, &placement);
+        let pid = host.start(id, &bundle).expect("started");
+        let ended = host.wait(id, pid);
+        host.delete(id);
+        ended
+    };
+    let script = "cat /proc/1/comm; ls /proc/1/root | wc -l; ls /proc/1/root/.. | wc -l; grep -E '^(Uid|CapBnd|Seccomp):' \
+                  /proc/1/status; exit 3";
+    let ended = run("first", script);
+    let want = "neargate-pause\n0\n0\nUid:\t65534\t65534\t65534\t65534\nCapBnd:\t0000000000000000\nSeccomp:\t2\n";
+    assert_eq!((ended.code, ended.output.as_str()), (3, want));
+    // The first container's end did not end the namespace, nor does a signal from inside.
+    let ended = run("second", "kill -TERM 1; kill -KILL 1; cat /proc/1/comm");
+    assert_eq!((ended.code, ended.output.as_str()), (0, "neargate-pause\n"));
+    nix::sys::signal::kill(pause, nix::sys::signal::Signal::SIGKILL).expect("killed");
+    waitpid(pause, None).expect("our child");
 }
 
 #[test]

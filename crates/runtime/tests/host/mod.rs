@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 pub const OURS: &str = env!("CARGO_BIN_EXE_neargate-oci-runtime");
 const APPLETS: &str = "sh cat id ls sleep env grep touch mount unshare dd tail ps hostname pwd df chmod kill true stat \
-                       mkdir wc head find sort readlink tr";
+                       mkdir wc head find sort readlink tr mknod";
 
 pub struct Host {
     dir: tempfile::TempDir,
