@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 /// The task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShimSpec {
-    /// For messages only.
     pub task_id: String,
+    /// The instance below which [`neargate_cgroup`] has made the task's cgroup, to tell whether memory ran out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_instance: Option<String>,
     pub runtime: RuntimeCommand,
     /// In the task definition's order.
     pub containers: Vec<ContainerSpec>,
@@ -59,9 +61,6 @@ pub struct ContainerSpec {
     /// `interactive`: stdin stays open (nothing ever comes); otherwise it is `/dev/null`.
     #[serde(default)]
     pub stdin_open: bool,
-    /// The container's cgroup as in `linux.cgroupsPath`, to tell whether memory ran out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cgroup: Option<String>,
 }
 
 /// One entry of `dependsOn`.

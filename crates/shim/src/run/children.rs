@@ -164,7 +164,7 @@ impl Shim {
 
     /// The `exec` of a health check has ended: the check itself goes on, unless it could not begin.
     fn health_exec_ended(&mut self, container: usize, check: u64, aborted: bool, code: i32) {
-        let pid = runtime::read_pid(&runtime::health_pid_file(&self.containers[container].spec));
+        let pid = runtime::read_pid(&self.containers[container].files.health_pid);
         let ended = match pid {
             Some(pid) if code == 0 => self.children.claim(pid, Job::Health { container, check }),
             _ => Some(code),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use neargate_planner::supervision::Event;
 use serde::Deserialize;
@@ -12,10 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::Shim;
 use super::children::Job;
 use super::runtime::{self, Streams};
-use crate::files;
 use crate::spec::ContainerSpec;
-
-const PROCESS_FILE: &str = "health.json";
 
 /// The one member of `config.json` that matters here, its own members unread: user, environment, capabilities and
 /// limits of the check are those of the container.
@@ -44,23 +42,22 @@ impl Shim {
         }
         let container = &mut self.containers[index];
         let spec = &container.spec;
-        let process_file = files::container_dir(&spec.name).join(PROCESS_FILE);
+        let files = &container.files;
         if !container.health_process_written {
-            fs::write(&process_file, health_process(spec)?)?;
+            fs::write(&files.health_process, health_process(spec, &files.bundle)?)?;
             container.health_process_written = true;
         }
-        let pid_file = runtime::health_pid_file(spec);
-        let _ = fs::remove_file(&pid_file);
+        let _ = fs::remove_file(&files.health_pid);
         let pid = runtime::spawn(
             &self.spec.runtime,
-            &runtime::log_file(spec),
+            &files.log,
             [
                 "exec".as_ref(),
                 "--detach".as_ref(),
                 "--process".as_ref(),
-                process_file.as_os_str(),
+                files.health_process.as_os_str(),
                 "--pid-file".as_ref(),
-                pid_file.as_os_str(),
+                files.health_pid.as_os_str(),
                 OsStr::new(&spec.id),
             ],
             Streams::null(),
@@ -77,8 +74,8 @@ impl Shim {
     }
 }
 
-fn health_process(spec: &ContainerSpec) -> io::Result<Vec<u8>> {
-    let config = fs::read(spec.bundle.join("config.json"))?;
+fn health_process(spec: &ContainerSpec, bundle: &Path) -> io::Result<Vec<u8>> {
+    let config = fs::read(bundle.join("config.json"))?;
     let mut process = serde_json::from_slice::<BundleConfig>(&config)?.process;
     let argv = spec.health_check.as_ref().map(|check| check.argv());
     process.insert("args".into(), to_raw_value(&argv.unwrap_or_default())?);

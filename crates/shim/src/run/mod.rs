@@ -10,6 +10,7 @@ mod starting;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use neargate_planner::supervision::{self, Action, Event, Moment, TaskPlan, TaskState};
 use nix::sys::signal::{SigSet, Signal};
@@ -27,18 +28,18 @@ use crate::state::ProcessId;
 use children::Children;
 use output::Output;
 use publishing::Published;
+use runtime::Files;
 
 /// What the shim itself knows of a container, beside the planner's state.
 struct Container {
     spec: ContainerSpec,
+    files: Files,
     process: Option<ProcessId>,
     started_at: Option<i64>,
     finished_at: Option<i64>,
     sink: LogSink,
     /// Open ends of its pipes, for an interactive container.
     stdin: Option<OwnedFd>,
-    /// Kills by the out-of-memory killer before the current run.
-    oom_kills_before: u64,
     health_process_written: bool,
 }
 
@@ -68,9 +69,10 @@ impl Shim {
         poller
             .add(&signals, Token::Signals, Interest::Read)
             .map_err(ShimError::errno("epoll"))?;
+        let task_dir = std::env::current_dir().map_err(ShimError::io("task directory"))?;
         let containers: Result<Vec<_>, ShimError> = std::mem::take(&mut spec.containers)
             .into_iter()
-            .map(Container::new)
+            .map(|container| Container::new(&task_dir, container))
             .collect();
         let containers = containers?;
         let control =
@@ -127,6 +129,7 @@ impl Shim {
             for action in supervision::advance(&self.plan, &mut self.state, now, event) {
                 self.carry_out(action);
             }
+            self.published.stamp(&self.state);
         }
     }
 
@@ -174,7 +177,7 @@ impl Shim {
 }
 
 impl Container {
-    fn new(spec: ContainerSpec) -> Result<Self, ShimError> {
+    fn new(task_dir: &Path, spec: ContainerSpec) -> Result<Self, ShimError> {
         let name = &spec.name;
         std::fs::create_dir_all(files::container_dir(name))
             .map_err(ShimError::io("container directory"))?;
@@ -188,13 +191,13 @@ impl Container {
                 }),
             })?;
         Ok(Self {
+            files: Files::new(task_dir, &spec),
             spec,
             process: None,
             started_at: None,
             finished_at: None,
             sink,
             stdin: None,
-            oom_kills_before: 0,
             health_process_written: false,
         })
     }

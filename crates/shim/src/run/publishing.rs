@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use neargate_domain::task::ContainerStatus;
-use neargate_planner::supervision::Moment;
+use neargate_planner::supervision::{Moment, TaskState};
 
 use super::Shim;
 use crate::clock::wall_millis;
@@ -43,6 +43,16 @@ impl Published {
             logs_changed: vec![false; container_count],
             log_news_at: Moment(0),
             log_progress: Vec::new(),
+        }
+    }
+
+    /// Notes when the task has reached what it has just reached.
+    pub fn stamp(&mut self, state: &TaskState) {
+        if state.has_run {
+            self.started_at.get_or_insert_with(wall_millis);
+        }
+        if state.stop.is_some() {
+            self.stopping_at.get_or_insert_with(wall_millis);
         }
     }
 
@@ -129,14 +139,8 @@ impl Shim {
     }
 
     /// The state with the sequence of the last one.
-    fn current_state(&mut self) -> ShimState {
-        let published = &mut self.published;
-        if self.state.has_run {
-            published.started_at.get_or_insert_with(wall_millis);
-        }
-        if self.state.stop.is_some() {
-            published.stopping_at.get_or_insert_with(wall_millis);
-        }
+    fn current_state(&self) -> ShimState {
+        let published = &self.published;
         let phase = match &self.state {
             state if state.ended => TaskPhase::Stopped,
             state if state.stop.is_some() => TaskPhase::Stopping,

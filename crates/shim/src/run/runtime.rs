@@ -64,16 +64,20 @@ pub(super) fn spawn<'a>(
         .stdin(streams.stdin)
         .stdout(streams.stdout)
         .stderr(streams.stderr);
-    // SAFETY: open, write and close are all that happens between fork and exec, and all are async-signal-safe.
-    unsafe { command.pre_exec(reset_oom_score) };
+    // SAFETY: sigprocmask, open, write and close are all that happens between fork and exec, and all are async-signal-safe.
+    unsafe { command.pre_exec(drop_privileges_of_the_shim) };
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)
 }
 
-/// The shim's own protection from the out-of-memory killer is not for containers.
-fn reset_oom_score() -> io::Result<()> {
-    // SAFETY: the path is a C string, the buffer outlives the call, and the descriptor is ours.
+/// What the shim is and its children must not be: protected from the out-of-memory killer, and deaf to signals.
+fn drop_privileges_of_the_shim() -> io::Result<()> {
+    // SAFETY: the path is a C string, the buffer outlives the call, the descriptor is ours, and a zeroed signal set is
+    // a place that sigemptyset may write to.
     unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
         let fd = libc::open(
             c"/proc/self/oom_score_adj".as_ptr(),
             libc::O_WRONLY | libc::O_CLOEXEC,
@@ -86,16 +90,26 @@ fn reset_oom_score() -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn init_pid_file(spec: &ContainerSpec) -> PathBuf {
-    files::container_dir(&spec.name).join("init.pid")
+/// The files that a runtime is told of. Absolute, because runtimes change to the bundle's directory.
+pub(super) struct Files {
+    pub bundle: PathBuf,
+    pub init_pid: PathBuf,
+    pub health_pid: PathBuf,
+    pub health_process: PathBuf,
+    pub log: PathBuf,
 }
 
-pub(super) fn health_pid_file(spec: &ContainerSpec) -> PathBuf {
-    files::container_dir(&spec.name).join("health.pid")
-}
-
-pub(super) fn log_file(spec: &ContainerSpec) -> PathBuf {
-    files::container_dir(&spec.name).join("runtime.log")
+impl Files {
+    pub fn new(task_dir: &Path, spec: &ContainerSpec) -> Self {
+        let dir = task_dir.join(files::container_dir(&spec.name));
+        Self {
+            bundle: task_dir.join(&spec.bundle),
+            init_pid: dir.join("init.pid"),
+            health_pid: dir.join("health.pid"),
+            health_process: dir.join("health.json"),
+            log: dir.join("runtime.log"),
+        }
+    }
 }
 
 pub(super) fn read_pid(file: &Path) -> Option<i32> {

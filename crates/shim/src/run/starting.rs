@@ -5,15 +5,20 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use neargate_cgroup::Cgroups;
 use neargate_planner::supervision::{Event, StartError};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use super::Shim;
 use super::children::Job;
 use super::runtime::{self, Streams};
+use super::{Container, Shim};
 use crate::clock::wall_millis;
 use crate::state::ProcessId;
+
+/// The exit code of what SIGKILL has ended.
+const KILLED: i32 = 128 + libc::SIGKILL;
+const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 
 impl Shim {
     /// Asks the runtime for the container; its answer comes as the end of a child.
@@ -35,11 +40,9 @@ impl Shim {
     pub(super) fn run_container(&mut self, index: usize) -> io::Result<()> {
         let container = &mut self.containers[index];
         let spec = &container.spec;
-        container.oom_kills_before = oom_kills(spec.cgroup.as_deref());
-        let pid_file = runtime::init_pid_file(spec);
-        remove_if_there(&pid_file)?;
-        let log = runtime::log_file(spec);
-        remove_if_there(&log)?;
+        let files = &container.files;
+        remove_if_there(&files.init_pid)?;
+        remove_if_there(&files.log)?;
         let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
         let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
         let (child_stdin, stdin) = match spec.stdin_open {
@@ -48,14 +51,14 @@ impl Shim {
         };
         let pid = runtime::spawn(
             &self.spec.runtime,
-            &log,
+            &files.log,
             [
                 "run".as_ref(),
                 "--detach".as_ref(),
                 "--bundle".as_ref(),
-                spec.bundle.as_os_str(),
+                files.bundle.as_os_str(),
                 "--pid-file".as_ref(),
-                pid_file.as_os_str(),
+                files.init_pid.as_os_str(),
                 OsStr::new(&spec.id),
             ],
             Streams::piped(child_stdin, child_stdout, child_stderr),
@@ -78,11 +81,11 @@ impl Shim {
 
     /// The runtime's `run` has ended. Its pipes were left alone until now: had it failed, they would tell why.
     pub(super) fn run_ended(&mut self, index: usize, code: i32, stdout: OwnedFd, stderr: OwnedFd) {
-        let spec = &self.containers[index].spec;
-        let pid = runtime::read_pid(&runtime::init_pid_file(spec));
+        let files = &self.containers[index].files;
+        let pid = runtime::read_pid(&files.init_pid);
         let (Some(pid), 0) = (pid, code) else {
             let said = super::output::read_all_now(&stderr);
-            let text = runtime::failure_text(&runtime::log_file(spec), &said);
+            let text = runtime::failure_text(&files.log, &said);
             self.forget_container(index);
             return self.handle(Event::StartFailed {
                 container: index,
@@ -115,18 +118,36 @@ impl Shim {
         self.containers[index].process = None;
         self.containers[index].stdin = None;
         self.drain_output(index);
+        let out_of_memory = self.ran_out_of_memory(index, code);
         let container = &mut self.containers[index];
-        let kills = oom_kills(container.spec.cgroup.as_deref());
-        let out_of_memory = code == 128 + libc::SIGKILL && kills > container.oom_kills_before;
         container.finished_at = Some(wall_millis());
         self.handle(Event::Exited {
             container: index,
             code,
-            reason: out_of_memory
-                .then(|| "OutOfMemoryError: Container killed due to memory usage".to_owned()),
+            reason: out_of_memory.then(|| OUT_OF_MEMORY.to_owned()),
         });
         if self.is_stopped(index) {
             self.forget_container(index);
+        }
+    }
+
+    /// Whether the kernel has killed in the container's cgroup, which every run gets anew.
+    fn ran_out_of_memory(&self, index: usize, code: i32) -> bool {
+        let Some(instance) = &self.spec.cgroup_instance else {
+            return false;
+        };
+        if code != KILLED {
+            return false;
+        }
+        let kills = Cgroups::detect(instance)
+            .and_then(|cgroups| cgroups.task(&self.spec.task_id))
+            .and_then(|cgroup| cgroup.oom_kills(&self.containers[index].spec.name));
+        match kills {
+            Ok(kills) => kills > 0,
+            Err(error) => {
+                super::note("cannot tell whether memory ran out", error);
+                false
+            }
         }
     }
 
@@ -138,10 +159,9 @@ impl Shim {
     }
 
     fn delete(&mut self, index: usize, job: Job) -> io::Result<()> {
-        let spec = &self.containers[index].spec;
+        let Container { spec, files, .. } = &self.containers[index];
         let args = ["delete".as_ref(), "--force".as_ref(), OsStr::new(&spec.id)];
-        let log = runtime::log_file(spec);
-        let pid = runtime::spawn(&self.spec.runtime, &log, args, Streams::null())?;
+        let pid = runtime::spawn(&self.spec.runtime, &files.log, args, Streams::null())?;
         self.children.add(pid, job);
         Ok(())
     }
@@ -152,9 +172,4 @@ fn remove_if_there(path: &std::path::Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// How often the kernel has killed in this cgroup because memory ran out.
-fn oom_kills(_cgroup: Option<&str>) -> u64 {
-    0
 }

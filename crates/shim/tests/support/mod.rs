@@ -1,5 +1,7 @@
+#![allow(dead_code, reason = "each test file uses a part of this")]
 //! A task directory with real containers: busybox in namespaces of its own, run by whichever OCI runtime is asked for.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -20,14 +22,52 @@ const BUSYBOX: &str = "/bin/busybox";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Runtimes on this machine. Tests run with each.
-pub fn runtimes() -> Vec<&'static str> {
-    let installed = |name: &&str| {
-        Path::new("/usr/sbin").join(name).exists() || Path::new("/usr/bin").join(name).exists()
-    };
-    let found: Vec<_> = ["runc", "crun"].into_iter().filter(installed).collect();
+/// The runtimes that tests run with: runc, crun, and our own if it was built.
+pub fn runtimes() -> Vec<Runtime> {
+    let mut found: Vec<Runtime> = ["/usr/sbin/runc", "/usr/bin/crun"]
+        .into_iter()
+        .filter(|path| Path::new(path).exists())
+        .map(|path| Runtime {
+            program: path.into(),
+        })
+        .collect();
     assert!(!found.is_empty(), "these tests need runc or crun");
+    let own = Path::new(env!("CARGO_BIN_EXE_neargate-shim")).with_file_name("neargate-oci-runtime");
+    if own.exists() {
+        found.push(Runtime { program: own });
+    }
     found
+}
+
+/// The first of them, for tests that are not about the runtime.
+pub fn any_runtime() -> Runtime {
+    runtimes().swap_remove(0)
+}
+
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    program: PathBuf,
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.program.display())
+    }
+}
+
+impl Runtime {
+    /// crun refuses hosts with both cgroup versions: hide one from it, in a mount namespace of its own.
+    fn program_in(&self, dir: &Path) -> PathBuf {
+        if !self.program.ends_with("crun") || !Path::new("/sys/fs/cgroup/unified").exists() {
+            return self.program.clone();
+        }
+        let wrapper = dir.join("crun");
+        let hide = "umount /sys/fs/cgroup/unified; exec crun \"$@\"";
+        let script = format!("#!/bin/sh\nexec unshare -m sh -c '{hide}' crun \"$@\"\n");
+        fs::write(&wrapper, script).expect("a script");
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("permissions");
+        wrapper
+    }
 }
 
 /// A directory for one task, removed with all that runs in it.
@@ -38,14 +78,10 @@ pub struct Task {
 }
 
 impl Task {
-    pub fn new(runtime: &str) -> Self {
+    pub fn new(runtime: &Runtime) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let program = ["/usr/sbin", "/usr/bin"]
-            .iter()
-            .map(|bin| Path::new(bin).join(runtime))
-            .find(|path| path.exists())
-            .expect("the runtime is installed");
+        let program = runtime.program_in(dir.path());
         let root = dir
             .path()
             .join("runtime-root")
@@ -53,6 +89,7 @@ impl Task {
             .into_owned();
         let spec = ShimSpec {
             task_id: format!("shimtest-{}-{number}", std::process::id()),
+            cgroup_instance: None,
             runtime: RuntimeCommand {
                 program,
                 args: vec!["--root".into(), root],
@@ -92,7 +129,6 @@ impl Task {
             restart_policy: None,
             log: LogSpec::default(),
             stdin_open: false,
-            cgroup: None,
         });
         self.spec.containers.last_mut().expect("just pushed")
     }
@@ -206,6 +242,19 @@ impl Task {
             .map(|entry| entry.file_name())
             .collect();
         assert!(left.is_empty(), "containers were left behind: {left:?}");
+        for container in &self.spec.containers {
+            for hierarchy in fs::read_dir("/sys/fs/cgroup")
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
+                let cgroup = hierarchy
+                    .path()
+                    .join("neargate-shimtest")
+                    .join(&container.id);
+                assert!(!cgroup.exists(), "{} was left behind", cgroup.display());
+            }
+        }
     }
 }
 
@@ -290,6 +339,21 @@ impl Watcher {
     }
 }
 
+impl Task {
+    /// Changes a container's config.json.
+    pub fn edit_config(&self, container: &str, edit: impl Fn(&mut serde_json::Value)) {
+        let path = self
+            .path()
+            .join("containers")
+            .join(container)
+            .join("bundle/config.json");
+        let text = fs::read(&path).expect("config.json");
+        let mut config = serde_json::from_slice(&text).expect("JSON");
+        edit(&mut config);
+        fs::write(&path, config.to_string()).expect("config.json");
+    }
+}
+
 pub fn of<'a>(state: &'a ShimState, container: &str) -> &'a ContainerProgress {
     state
         .containers
@@ -332,7 +396,8 @@ fn make_bundle(bundle: &Path, id: &str, args: &[&str]) {
     fs::set_permissions(bin.join("busybox"), fs::Permissions::from_mode(0o755))
         .expect("permissions");
     for applet in [
-        "sh", "sleep", "echo", "cat", "seq", "true", "false", "yes", "head", "test", "touch", "env",
+        "sh", "sleep", "echo", "cat", "seq", "true", "false", "yes", "head", "tail", "test",
+        "touch", "env", "rm", "ls", "stty",
     ] {
         symlink("busybox", bin.join(applet)).expect("an applet");
     }
