@@ -26,8 +26,10 @@ pub struct Limits {
     pub entry_metadata_bytes: u64,
     /// Unpacking stops as if the disk were full when no more than this is free.
     pub reserved_disk_bytes: u64,
-    /// Layers downloaded and unpacked at the same time, by all pulls together.
+    /// Layers of one image that are downloaded and unpacked at the same time.
     pub parallel_layers: usize,
+    /// The same by all pulls together. It is larger, so that a registry that trickles does not hold up the others.
+    pub unpack_threads: usize,
     /// How often a manifest or configuration is asked for again after a failure that may pass. Fargate's messages
     /// speak of five (ecs.md, §2.4).
     pub manifest_retries: u32,
@@ -56,6 +58,7 @@ impl Default for Limits {
             entry_metadata_bytes: MIB,
             reserved_disk_bytes: 256 * MIB,
             parallel_layers: 3,
+            unpack_threads: 16,
             manifest_retries: 5,
             layer_retries: 5,
             retry_pause: Duration::from_millis(200),

@@ -22,6 +22,7 @@ mod limits;
 mod manifest;
 mod mount;
 mod platform;
+mod pull;
 mod reference;
 mod registry;
 mod retry;

@@ -9,6 +9,7 @@
 //! The upper directory is there for a read-only root as well: that is a matter of the OCI spec, and the runtime must
 //! make mount points before it becomes read-only.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
@@ -79,7 +80,12 @@ impl ImageStore {
         }
         let layers = &self.inner.layers;
         let mut lower = Vec::new();
+        let mut seen = HashSet::new();
         for layer in image.layers.iter().rev() {
+            // The kernel takes no directory twice. A layer further up hides all that the same one says below.
+            if !seen.insert(&layer.diff_id) {
+                continue;
+            }
             if layers.get(&layer.diff_id).is_none() {
                 return Err(MountError::NoLayer(layer.diff_id.clone()));
             }

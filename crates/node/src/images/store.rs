@@ -1,4 +1,4 @@
-//! The image store: what is here, and how more gets here.
+//! The image store: what is here, and who gets it.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,21 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::try_join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::config::ConfigBlob;
 use super::disk::{Disk, OpenError};
 use super::flights::{Flights, Latest};
-use super::image::{Image, Layer, PulledImage};
-use super::layers::{self, LayerJob, Layers};
+use super::image::{Image, PulledImage};
+use super::layers::Layers;
 use super::lease::Leases;
-use super::manifest::{ImageManifest, LayerDescriptor, Manifest, ManifestError, select};
-use super::registry::{Credentials, Origin, RawManifest, RegistryClient, fingerprint};
+use super::pull::{Request, Resolved};
+use super::registry::{Credentials, Origin, RegistryClient, fingerprint};
 use super::retry::with_retries;
-use super::unpack::{Allowance, UnpackLimits};
 use super::{Digest, ImageReference, ImageSource, Limits, Platform, PullError};
 
 /// Tags whose last meaning is remembered, to ask about them with HEAD. When there are more, all are forgotten.
@@ -36,17 +33,17 @@ pub struct ImageStore {
 }
 
 pub(super) struct Inner {
-    limits: Arc<Limits>,
+    pub limits: Arc<Limits>,
     pub layers: Arc<Layers>,
     pub leases: Arc<Leases>,
-    images: RwLock<HashMap<ImageKey, Arc<Entry>>>,
-    registry: Arc<RegistryClient>,
+    pub images: RwLock<HashMap<ImageKey, Arc<Entry>>>,
+    pub registry: Arc<RegistryClient>,
     /// What tags meant when they were last asked about.
     tags: Mutex<HashMap<Question, Digest>>,
     resolving: Latest<Question, Result<Resolved, PullError>>,
     pulls: Flights<PullKey, Result<Arc<Image>, PullError>>,
-    layer_pulls: Flights<Digest, Result<(), PullError>>,
-    unpackers: Arc<Semaphore>,
+    pub layer_pulls: Flights<Digest, Result<(), PullError>>,
+    pub unpackers: Arc<Semaphore>,
     /// What goes on after the answer.
     pub background: TaskTracker,
 }
@@ -71,21 +68,6 @@ struct Question {
 struct PullKey {
     question: Question,
     digest: Digest,
-    platform: Platform,
-}
-
-/// What a reference means.
-#[derive(Clone)]
-struct Resolved {
-    digest: Digest,
-    /// Fetched on the way, if it was.
-    manifest: Option<Arc<RawManifest>>,
-}
-
-/// One pull: where from, for messages under which name.
-#[derive(Clone)]
-struct Request {
-    origin: Origin,
     platform: Platform,
 }
 
@@ -123,7 +105,7 @@ impl ImageStore {
                 pulls: Flights::default(),
                 layer_pulls: Flights::default(),
                 background: TaskTracker::new(),
-                unpackers: Arc::new(Semaphore::new(limits.parallel_layers)),
+                unpackers: Arc::new(Semaphore::new(limits.unpack_threads)),
                 limits: Arc::new(limits),
             }),
         })
@@ -179,7 +161,7 @@ impl ImageStore {
     pub async fn idle(&self) {
         self.inner.background.close();
         self.inner.background.wait().await;
-        let all = u32::try_from(self.inner.limits.parallel_layers).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.inner.limits.unpack_threads).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         drop(self.inner.unpackers.acquire_many(all).await);
     }
@@ -295,195 +277,8 @@ impl Inner {
         Ok(resolved)
     }
 
-    async fn fetch_image(
-        self: Arc<Self>,
-        request: Request,
-        resolved: Resolved,
-    ) -> Result<Arc<Image>, PullError> {
-        // It may have come while this pull was on its way here.
-        let here = self
-            .images
-            .read()
-            .get(&(resolved.digest.clone(), request.platform.clone()))
-            .cloned();
-        if let Some(entry) = here {
-            return Ok(entry.image.clone());
-        }
-        let (manifest_digest, manifest) = self.image_manifest(&request, &resolved).await?;
-        let config = self.config(&request, &manifest).await?;
-        let diff_ids = config.rootfs.diff_ids;
-        // Until the image is known, its layers must not go.
-        let lease = self.leases.take(diff_ids.clone());
-        if let Err(error) = self
-            .fetch_layers(&request.origin, &manifest.layers, &diff_ids)
-            .await
-        {
-            drop(lease);
-            if error.is_images_fault() {
-                // What other images do not need is not worth keeping. After a broken connection it is.
-                super::gc::discard_unused_layers(&self, &diff_ids);
-            }
-            return Err(error);
-        }
-        let layers = manifest.layers.into_iter().zip(&diff_ids);
-        let image = Arc::new(Image {
-            digest: resolved.digest,
-            manifest_digest,
-            config_digest: manifest.config.digest,
-            platform: request.platform,
-            config: config.config,
-            layers: layers
-                .map(|(layer, diff_id)| Layer {
-                    diff_id: diff_id.clone(),
-                    digest: layer.digest,
-                    size_bytes: layer.size,
-                })
-                .collect(),
-        });
-        self.add(image.clone())?;
-        self.sync_in_background(diff_ids);
-        Ok(image)
-    }
-
-    /// The manifest for the platform, by way of the index if there is one.
-    async fn image_manifest(
-        &self,
-        request: &Request,
-        resolved: &Resolved,
-    ) -> Result<(Digest, ImageManifest), PullError> {
-        let unusable = |cause: ManifestError| match cause {
-            cause @ ManifestError::NoPlatform(_) => PullError::Platform(cause),
-            cause => PullError::Manifest {
-                image: request.origin.shown.clone(),
-                cause,
-            },
-        };
-        let parse = |raw: &RawManifest| {
-            Manifest::parse(&raw.bytes, raw.content_type.as_deref(), &self.limits).map_err(unusable)
-        };
-        let top = match &resolved.manifest {
-            Some(manifest) => manifest.clone(),
-            None => Arc::new(self.manifest_by_digest(request, &resolved.digest).await?),
-        };
-        let index = match parse(&top)? {
-            Manifest::Image(manifest) => return Ok((resolved.digest.clone(), manifest)),
-            Manifest::Index(index) => index,
-        };
-        let chosen = &select(&index, &request.platform).map_err(unusable)?.digest;
-        match parse(&self.manifest_by_digest(request, chosen).await?)? {
-            Manifest::Image(manifest) => Ok((chosen.clone(), manifest)),
-            Manifest::Index(_) => Err(unusable(ManifestError::NestedIndex(
-                request.platform.clone(),
-            ))),
-        }
-    }
-
-    async fn manifest_by_digest(
-        &self,
-        request: &Request,
-        digest: &Digest,
-    ) -> Result<RawManifest, PullError> {
-        let limits = &*self.limits;
-        let attempt = || {
-            self.registry
-                .manifest(&request.origin, digest.as_str(), limits.manifest_bytes)
-        };
-        with_retries(limits, limits.manifest_retries, attempt)
-            .await
-            .map_err(|e| request.failed(e))
-    }
-
-    async fn config(
-        &self,
-        request: &Request,
-        manifest: &ImageManifest,
-    ) -> Result<ConfigBlob, PullError> {
-        let limits = &*self.limits;
-        let descriptor = &manifest.config;
-        let attempt = || {
-            self.registry
-                .small_blob(&request.origin, &descriptor.digest, descriptor.size)
-        };
-        let bytes = with_retries(limits, limits.manifest_retries, attempt).await;
-        let bytes = bytes.map_err(|(retries, cause)| PullError::Fetch {
-            retries,
-            cause: Arc::new(cause),
-        })?;
-        let config: ConfigBlob =
-            serde_json::from_slice(&bytes).map_err(|error| PullError::Config(error.to_string()))?;
-        if !config.fits(&request.platform) {
-            return Err(PullError::Platform(ManifestError::NoPlatform(
-                request.platform.clone(),
-            )));
-        }
-        let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
-        if layers != diff_ids {
-            let cause = ManifestError::LayerCount { layers, diff_ids };
-            return Err(PullError::Manifest {
-                image: request.origin.shown.clone(),
-                cause,
-            });
-        }
-        Ok(config)
-    }
-
-    async fn fetch_layers(
-        self: &Arc<Self>,
-        origin: &Origin,
-        layers: &[LayerDescriptor],
-        diff_ids: &[Digest],
-    ) -> Result<(), PullError> {
-        let allowance = Allowance::new(self.limits.image_unpacked_bytes);
-        let limits = UnpackLimits::new(&self.limits, allowance);
-        let all = layers.iter().zip(diff_ids).map(|(descriptor, diff_id)| {
-            self.fetch_layer(origin, descriptor.clone(), diff_id.clone(), limits.clone())
-        });
-        try_join_all(all).await.map(drop)
-    }
-
-    async fn fetch_layer(
-        self: &Arc<Self>,
-        origin: &Origin,
-        descriptor: LayerDescriptor,
-        diff_id: Digest,
-        limits: UnpackLimits,
-    ) -> Result<(), PullError> {
-        loop {
-            if self.layers.get(&diff_id).is_some() {
-                return Ok(());
-            }
-            let job = LayerJob {
-                descriptor: descriptor.clone(),
-                diff_id: diff_id.clone(),
-                limits: limits.clone(),
-            };
-            let (inner, origin) = (self.clone(), origin.clone());
-            let start = move || async move {
-                let permit = inner
-                    .unpackers
-                    .clone()
-                    .acquire_owned()
-                    .await
-                    .map_err(io::Error::other)?;
-                layers::fetch(
-                    inner.layers.clone(),
-                    inner.registry.clone(),
-                    origin,
-                    inner.limits.clone(),
-                    job,
-                    permit,
-                )
-                .await
-            };
-            let (result, started) = self.layer_pulls.run(diff_id.clone(), start).await;
-            // Another image with the same layer may have failed for reasons of its own: its registry, its password.
-            if result.is_ok() || started {
-                return result;
-            }
-        }
-    }
-
-    fn add(&self, image: Arc<Image>) -> Result<(), PullError> {
+    /// Makes an image known whose layers are all here.
+    pub fn add(&self, image: Arc<Image>) -> Result<(), PullError> {
         let mut images = self.images.write();
         self.layers.disk.save_image(&image)?;
         let key = (image.digest.clone(), image.platform.clone());
@@ -497,7 +292,8 @@ impl Inner {
         Ok(())
     }
 
-    fn sync_in_background(&self, diff_ids: Vec<Digest>) {
+    /// Sees to it that layers survive a power failure, without anybody waiting for it.
+    pub fn sync_in_background(&self, diff_ids: Vec<Digest>) {
         let layers = self.layers.clone();
         self.background.spawn_blocking(move || {
             let fresh = diff_ids.into_iter().filter_map(|diff_id| {
@@ -507,6 +303,9 @@ impl Inner {
                 Some((diff_id, (*mark).clone()))
             });
             let fresh: Vec<_> = fresh.collect();
+            if fresh.is_empty() {
+                return;
+            }
             if let Err(error) = layers.disk.sync_layers(&fresh) {
                 // They stay marked, so a power failure costs another pull.
                 tracing::warn!(%error, "cannot sync the image store");
@@ -529,15 +328,5 @@ impl Inner {
         self.layers.disk.remove_image(image)?;
         images.remove(&(image.digest.clone(), image.platform.clone()));
         Ok(())
-    }
-}
-
-impl Request {
-    fn failed(&self, (retries, cause): (u32, super::registry::RegistryError)) -> PullError {
-        PullError::Resolve {
-            image: self.origin.shown.clone(),
-            retries,
-            cause: Arc::new(cause),
-        }
     }
 }

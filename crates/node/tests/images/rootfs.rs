@@ -232,3 +232,26 @@ async fn a_shell_runs_in_the_root_of_a_busybox_image() {
         remove_rootfs(&container).expect("removed");
     });
 }
+
+/// Docker writes the same empty layer again and again; overlayfs refuses a directory that it has already.
+#[tokio::test]
+async fn a_layer_may_be_there_twice() {
+    let again = || Layer::new().file("motd", "again", 0o644);
+    let image = ImageBuilder::new()
+        .layer(again())
+        .layer(
+            Layer::new()
+                .file("motd", "between", 0o644)
+                .file("kept", "kept", 0o644),
+        )
+        .layer(again())
+        .build();
+    let (dir, store, image) = pulled(&image).await;
+    in_private_namespace(|| {
+        let container = dir.path().join("one");
+        let root = store.mount_rootfs(&image, &container).expect("mounted");
+        assert_eq!(read(&root, "motd").as_deref(), Some("again"));
+        assert_eq!(read(&root, "kept").as_deref(), Some("kept"));
+        remove_rootfs(&container).expect("removed");
+    });
+}
