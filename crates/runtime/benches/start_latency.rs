@@ -4,6 +4,10 @@
 //! `cargo bench -p neargate-runtime`; needs root. Prints one line for each runtime.
 
 #[path = "../tests/host/mod.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests, each of which uses its part"
+)]
 mod host;
 
 use std::path::Path;

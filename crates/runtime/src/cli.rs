@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::{ErrorKind, RuntimeError};
-use crate::{commands, pause};
+use crate::{commands, exec, pause};
 
 /// Where states of containers are kept when `--root` is not given.
 const DEFAULT_ROOT: &str = "/run/neargate/oci";
@@ -179,7 +179,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Pause { pid_file } => {
             pause::start(&global.root, &pid_file).map(|()| ExitCode::SUCCESS)
         }
-        Command::Exec(exec) => commands::exec(&global, exec),
+        Command::Exec(args) => exec::exec(&global, args),
     };
     result.unwrap_or_else(|error| fail(&error, global.log.as_deref()))
 }

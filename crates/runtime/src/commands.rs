@@ -1,7 +1,7 @@
-//! What each subcommand does, on libcontainer.
+//! What the subcommands do with a container, on libcontainer; `exec` has a file of its own.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use libcontainer::container::builder::ContainerBuilder;
@@ -9,16 +9,15 @@ use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
 use nix::unistd::Pid;
-use oci_spec::runtime::{Process, Spec};
 use serde::Serialize;
 
-use crate::cli::{Create, Exec, Global, Kill, Run};
+use crate::cli::{Create, Global, Kill, Run};
 use crate::error::{ErrorKind, RuntimeError, chain};
 use crate::executor::Payload;
-use crate::staging::{StagedBundle, read_json, take_confinement};
+use crate::staging::StagedBundle;
 use crate::{init, report, seal};
 
-type Result<T> = std::result::Result<T, RuntimeError>;
+pub(crate) type Result<T> = std::result::Result<T, RuntimeError>;
 
 pub(crate) fn create(global: &Global, create: Create) -> Result<()> {
     build(global, create).map(|_| ())
@@ -130,113 +129,6 @@ pub(crate) fn delete(global: &Global, id: &str, force: bool) -> Result<()> {
     }
 }
 
-pub(crate) fn exec(global: &Global, exec: Exec) -> Result<ExitCode> {
-    seal_executable()?;
-    let report = open_report()?;
-    let container = load(global, &exec.id)?;
-    let mut spec: Spec = read_json(&container.bundle().join("config.json"))?;
-    let process = exec_process(&exec, &spec)?;
-    spec.set_process(Some(process));
-    let confinement = take_confinement(&global.root, &mut spec)?;
-    let process = spec.process().clone().unwrap_or_default();
-    let process_file = ProcessFile::write(&global.root.join(&exec.id), &process)?;
-
-    let built = ContainerBuilder::new(exec.id.clone(), SyscallType::default())
-        .with_executor(Payload::joining(confinement))
-        .with_root_path(global.root.clone())
-        .and_then(|builder| builder.with_pid_file(exec.pid_file.clone()))
-        .map(|builder| builder.with_console_socket(exec.console_socket.clone()))
-        .and_then(|builder| {
-            builder
-                .as_tenant()
-                .with_detach(exec.detach)
-                .with_process(Some(process_file.path.clone()))
-                .build()
-        });
-    drop(process_file);
-    match built {
-        Ok(_) if exec.detach => Ok(ExitCode::SUCCESS),
-        Ok(pid) => wait(Some(pid.as_raw())),
-        Err(error) => {
-            init::reap_failed_children();
-            Err(explain(
-                "OCI runtime exec failed: exec failed",
-                report,
-                &error,
-            ))
-        }
-    }
-}
-
-/// The process to run: the file, or the container's own with another command (the way of `runc exec ID COMMAND`).
-fn exec_process(exec: &Exec, spec: &Spec) -> Result<Process> {
-    let mut process = match &exec.process {
-        Some(path) => read_json::<Process>(path)?,
-        None => {
-            let mut process = spec.process().clone().ok_or_else(|| {
-                RuntimeError::new(
-                    ErrorKind::InvalidSpec,
-                    "the container's spec has no process",
-                )
-            })?;
-            process
-                .set_args(Some(exec.command.clone()))
-                .set_terminal(Some(exec.tty));
-            process
-        }
-    };
-    if let Some(cwd) = &exec.cwd {
-        process.set_cwd(cwd.clone());
-    }
-    if !exec.env.is_empty() {
-        let mut env = process.env().clone().unwrap_or_default();
-        for entry in &exec.env {
-            let name = format!("{}=", entry.split('=').next().unwrap_or_default());
-            env.retain(|old| !old.starts_with(&name));
-            env.push(entry.clone());
-        }
-        process.set_env(Some(env));
-    }
-    if let Some(user) = &exec.user {
-        let (uid, gid) = user.split_once(':').unwrap_or((user, ""));
-        let wrong = |_| {
-            RuntimeError::new(
-                ErrorKind::Usage,
-                format!("--user {user:?} is not UID[:GID]"),
-            )
-        };
-        let mut wanted = process.user().clone();
-        wanted.set_uid(uid.parse().map_err(wrong)?);
-        if !gid.is_empty() {
-            wanted.set_gid(gid.parse().map_err(wrong)?);
-        }
-        process.set_user(wanted);
-    }
-    Ok(process)
-}
-
-/// The process as libcontainer wants it, a file; gone again when the process has been started.
-struct ProcessFile {
-    path: PathBuf,
-}
-
-impl ProcessFile {
-    fn write(dir: &Path, process: &Process) -> Result<Self> {
-        let path = dir.join(format!("process-{}.json", std::process::id()));
-        let text = serde_json::to_vec(process)
-            .map_err(|e| RuntimeError::internal("cannot write process", e))?;
-        std::fs::write(&path, text)
-            .map_err(|e| RuntimeError::internal("cannot write process", e))?;
-        Ok(ProcessFile { path })
-    }
-}
-
-impl Drop for ProcessFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 fn build(global: &Global, create: Create) -> Result<Container> {
     seal_executable()?;
     let report = open_report()?;
@@ -279,16 +171,16 @@ fn start_container(container: &mut Container) -> Result<()> {
     container.start().map_err(|error| wrap("start", &error))
 }
 
-fn seal_executable() -> Result<()> {
+pub(crate) fn seal_executable() -> Result<()> {
     seal::ensure()
         .map_err(|error| RuntimeError::internal("cannot protect the runtime's executable", error))
 }
 
-fn open_report() -> Result<report::Report> {
+pub(crate) fn open_report() -> Result<report::Report> {
     report::open().map_err(|error| RuntimeError::internal("cannot open a pipe", error))
 }
 
-fn load(global: &Global, id: &str) -> Result<Container> {
+pub(crate) fn load(global: &Global, id: &str) -> Result<Container> {
     // The id names a directory below the root; anything that could point elsewhere is no id.
     let is_name = !id.is_empty() && id != "." && id != ".." && !id.contains('/');
     let dir = global.root.join(id);
@@ -302,7 +194,7 @@ fn load(global: &Global, id: &str) -> Result<Container> {
 }
 
 /// Waits for a process of the container that is our child, passing our signals on to it.
-fn wait(pid: Option<i32>) -> Result<ExitCode> {
+pub(crate) fn wait(pid: Option<i32>) -> Result<ExitCode> {
     let pid =
         pid.ok_or_else(|| RuntimeError::new(ErrorKind::Internal, "the container has no process"))?;
     // Exit codes are 0 to 255 by construction; what does not fit cannot have come from a process.
@@ -312,7 +204,11 @@ fn wait(pid: Option<i32>) -> Result<ExitCode> {
 }
 
 /// The failure of `create`, `run` or `exec`: what the container's processes reported, else libcontainer's own words.
-fn explain(prefix: &str, report: report::Report, error: &LibcontainerError) -> RuntimeError {
+pub(crate) fn explain(
+    prefix: &str,
+    report: report::Report,
+    error: &LibcontainerError,
+) -> RuntimeError {
     let (structured, details) = report.take();
     if let Some(known) = structured {
         let message = format!(
@@ -329,7 +225,7 @@ fn explain(prefix: &str, report: report::Report, error: &LibcontainerError) -> R
     RuntimeError::new(kind, format!("{prefix}: {cause}: unknown"))
 }
 
-fn wrap(action: &str, error: &LibcontainerError) -> RuntimeError {
+pub(crate) fn wrap(action: &str, error: &LibcontainerError) -> RuntimeError {
     RuntimeError::new(
         kind_of(error),
         format!("OCI runtime {action} failed: {}: unknown", chain(error)),

@@ -12,6 +12,7 @@
 mod cli;
 mod commands;
 mod error;
+mod exec;
 mod executor;
 mod filter;
 mod init;
