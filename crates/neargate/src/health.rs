@@ -49,6 +49,7 @@ impl Server {
         self.nodes.wait_until_idle().await;
         self.registry.clear().await?;
         self.state.clear().await?;
+        self.logs.clear().await?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
 use neargate_control::clock::Clock;
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
 use neargate_control::state::State;
-use neargate_control::{ec2, ecs};
+use neargate_control::{ec2, ecs, logs, sts};
 use neargate_domain::Scope;
 use neargate_log_store::LogStore;
 use neargate_node_api::node_service_server::NodeServiceServer;
@@ -142,6 +142,11 @@ fn http(server: &Arc<Server>, config: &ServerConfig) -> axum::Router {
             server.state.clone(),
             addresses,
         ))),
+        neargate_aws_api::logs::service(Arc::new(logs::LogsService::new(
+            server.state.clone(),
+            server.logs.clone(),
+        ))),
+        neargate_aws_api::sts::service(Arc::new(sts::StsService::new(server.state.clone()))),
     ];
     let router_config = RouterConfig::new(config.authenticator.clone()).with_operation_limit(
         "ecr",
