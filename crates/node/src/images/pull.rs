@@ -69,7 +69,9 @@ impl Inner {
             drop(lease);
             if error.is_images_fault() {
                 // What other images do not need is not worth keeping. After a broken connection it is.
-                super::gc::discard_unused_layers(&self, &diff_ids);
+                let inner = self.clone();
+                let discard = move || super::gc::discard_unused_layers(&inner, &diff_ids);
+                self.background.spawn_blocking(discard);
             }
             return Err(error);
         }

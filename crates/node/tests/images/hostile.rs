@@ -337,6 +337,14 @@ async fn errors_have_the_words_of_ecs() {
             "CannotPullContainerError: pull image manifest has been retried 2 time(s): failed to resolve ref docker.io/library/app:latest: dial tcp 127.0.0.1:1: connection refused".to_owned(),
         ),
         (
+            "nobody listens, with TLS",
+            ImageSource {
+                plain_http: false,
+                ..named("app", "127.0.0.1:1/app")
+            },
+            "CannotPullContainerError: pull image manifest has been retried 2 time(s): failed to resolve ref docker.io/library/app:latest: dial tcp 127.0.0.1:1: connection refused".to_owned(),
+        ),
+        (
             "bad reference",
             named("App!", "App!"),
             "CannotPullContainerError: invalid reference format: ".to_owned(),
