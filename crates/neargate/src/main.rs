@@ -4,6 +4,7 @@ mod args;
 mod dev;
 mod doctor;
 mod health;
+mod housekeeping;
 mod images;
 mod lock;
 mod node;

@@ -21,7 +21,7 @@ use neargate_registry::{Registry, RegistryConfig};
 use neargate_store::EmbeddedStore;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::health;
+use crate::{health, housekeeping};
 use crate::images::RegistryImages;
 
 /// Base64 of ECR's largest layer part (20 MiB), and the JSON around it.
@@ -92,6 +92,8 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
 
     serve_nodes(&server, &node_socket(&config.data_dir))?;
     tokio::spawn(run_controllers(server.clone()));
+    tokio::spawn(housekeeping::run(server.clone()));
+    tokio::spawn(server.registry.clone().collect_forever());
     let app = http(&server, &config);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {

@@ -1,0 +1,67 @@
+//! A small web service without dependencies, to deploy on ECS: it says who answers.
+//!
+//! `GET /` names the version, the task's host name and how many requests this task has had; `GET /health` is for
+//! health checks. It logs a line per request. Stopping it needs `initProcessEnabled`, as for any program that does not
+//! handle SIGTERM as process 1.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+fn main() -> std::io::Result<()> {
+    let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
+    println!("listening on port {port}");
+    for stream in listener.incoming() {
+        let stream = stream?;
+        thread::spawn(move || {
+            if let Err(error) = serve(&stream) {
+                println!("connection ended: {error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Answers the requests of one connection.
+fn serve(stream: &TcpStream) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut request = String::new();
+        if reader.read_line(&mut request)? == 0 {
+            return Ok(());
+        }
+        let mut header = String::new();
+        while reader.read_line(&mut header)? > 2 {
+            header.clear();
+        }
+        let path = request.split_whitespace().nth(1).unwrap_or("/");
+        let (status, body) = match path {
+            "/health" => ("200 OK", "healthy\n".to_owned()),
+            "/" => ("200 OK", greeting()),
+            _ => ("404 Not Found", "nothing here\n".to_owned()),
+        };
+        println!("{} -> {status}", request.trim());
+        let mut stream = stream;
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+    }
+}
+
+fn greeting() -> String {
+    let variable = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let count = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
+    format!(
+        "{} from {} (version {}, request {count})\n",
+        variable("GREETING", "Hello"),
+        variable("HOSTNAME", "somewhere"),
+        variable("VERSION", env!("CARGO_PKG_VERSION")),
+    )
+}
