@@ -35,6 +35,7 @@ impl NewVpc {
     /// A VPC with its main route table, default security group and default network ACL.
     pub fn new(cidr: Ipv4Net, dhcp_options_id: &str) -> Self {
         let vpc_id = kind::VPC.new_id();
+        let security_group = default_group(&vpc_id);
         Self {
             vpc: VpcRecord {
                 id: vpc_id.clone(),
@@ -45,9 +46,10 @@ impl NewVpc {
                 dns_hostnames: false,
                 usage_metrics: false,
                 dhcp_options_id: dhcp_options_id.to_owned(),
+                default_security_group_id: security_group.id.clone(),
                 tags: Tags::new(),
             },
-            security_group: default_group(&vpc_id),
+            security_group,
             route_table: RouteTableRecord {
                 id: kind::ROUTE_TABLE.new_id(),
                 vpc_id: vpc_id.clone(),

@@ -3,10 +3,9 @@
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
-use super::default_vpc::DEFAULT_GROUP_NAME;
 use super::kind::{self, Kind};
 use super::records::{Ec2Record, SecurityGroupRecord, SubnetRecord, VpcRecord};
-use super::topology::{all_stored, ensure_default_vpc};
+use super::topology::ensure_default_vpc;
 use crate::state::{State, StateError, Stored};
 
 /// Why a network configuration cannot be used. `Display` is EC2's text; other services quote it with [`Self::code`].
@@ -86,12 +85,15 @@ pub async fn default_security_group(
     scope: &Scope,
     vpc_id: &str,
 ) -> Result<Stored<SecurityGroupRecord>, Ec2LookupError> {
-    let groups: Vec<Stored<SecurityGroupRecord>> = all_stored(state, scope).await?;
-    groups
-        .into_iter()
-        .find(|g| g.record.vpc_id == vpc_id && g.record.name == DEFAULT_GROUP_NAME)
-        // The default group lives and ends with its VPC.
-        .ok_or_else(|| Ec2LookupError::VpcNotFound(vpc_id.to_owned()))
+    let vpc = lookup_vpc(state, scope, vpc_id).await?.record;
+    lookup_one(
+        state,
+        scope,
+        &kind::SECURITY_GROUP,
+        &vpc.default_security_group_id,
+    )
+    .await?
+    .ok_or(Ec2LookupError::GroupNotFound(vpc.default_security_group_id))
 }
 
 async fn lookup<T: Ec2Record>(

@@ -58,6 +58,8 @@ pub struct VpcRecord {
     pub dns_hostnames: bool,
     pub usage_metrics: bool,
     pub dhcp_options_id: String,
+    /// The group `default`, which lives and ends with the VPC.
+    pub default_security_group_id: String,
     pub tags: Tags,
 }
 

@@ -12,12 +12,43 @@ use super::records::*;
 use super::select::{Listed, Query, select};
 use super::topology::{TopologyChange, all, all_stored, get};
 use super::{errors, tags};
-use crate::state::{Attempt, State, Stored};
+use crate::state::{Attempt, State, StateError, Stored};
 
 /// Quota.
 const MAX_TABLES_PER_VPC: usize = 200;
 
-fn view(scope: &Scope, table: &RouteTableRecord, vpc: &VpcRecord) -> RouteTable {
+/// What routes can lead to.
+struct Targets {
+    gateways: Vec<InternetGatewayRecord>,
+    interfaces: Vec<NetworkInterfaceRecord>,
+}
+
+impl Targets {
+    async fn read(state: &State, scope: &Scope) -> Result<Self, StateError> {
+        Ok(Self {
+            gateways: all(state, scope).await?,
+            interfaces: all(state, scope).await?,
+        })
+    }
+
+    /// A route whose target is gone, or detached from the VPC, leads nowhere.
+    fn state(&self, vpc_id: &str, target: &RouteTarget) -> RouteState {
+        let alive = match target {
+            RouteTarget::InternetGateway(id) => {
+                let mut gateways = self.gateways.iter();
+                gateways.any(|g| g.id == *id && g.vpc_id.as_deref() == Some(vpc_id))
+            }
+            RouteTarget::NetworkInterface(id) => self.interfaces.iter().any(|i| i.id == *id),
+        };
+        if alive {
+            RouteState::Active
+        } else {
+            RouteState::Blackhole
+        }
+    }
+}
+
+fn view(scope: &Scope, table: &RouteTableRecord, vpc: &VpcRecord, targets: &Targets) -> RouteTable {
     let local = Route {
         destination_cidr_block: Some(vpc.cidr.to_string()),
         gateway_id: Some("local".to_owned()),
@@ -25,7 +56,10 @@ fn view(scope: &Scope, table: &RouteTableRecord, vpc: &VpcRecord) -> RouteTable 
         state: Some(RouteState::Active),
         ..Default::default()
     };
-    let routes = table.routes.iter().map(route_view);
+    let routes = table
+        .routes
+        .iter()
+        .map(|route| route_view(route, targets.state(&table.vpc_id, &route.target)));
     let associations = table.associations.iter().map(|a| RouteTableAssociation {
         association_state: associated(),
         main: Some(a.subnet_id.is_none()),
@@ -45,10 +79,10 @@ fn view(scope: &Scope, table: &RouteTableRecord, vpc: &VpcRecord) -> RouteTable 
     }
 }
 
-fn route_view(route: &RouteRecord) -> Route {
+fn route_view(route: &RouteRecord, state: RouteState) -> Route {
     let mut view = Route {
         origin: Some(RouteOrigin::CreateRoute),
-        state: Some(RouteState::Active),
+        state: Some(state),
         ..Default::default()
     };
     match route.destination {
@@ -127,11 +161,12 @@ pub async fn describe(
 ) -> Result<DescribeRouteTablesResult, ApiError> {
     let vpcs = all::<VpcRecord>(state, scope).await?;
     let tables = all::<RouteTableRecord>(state, scope).await?;
+    let targets = Targets::read(state, scope).await?;
     let views = tables
         .iter()
         .filter_map(|table| {
             let vpc = vpcs.iter().find(|vpc| vpc.id == table.vpc_id)?;
-            Some(view(scope, table, vpc))
+            Some(view(scope, table, vpc, &targets))
         })
         .collect();
     let query = Query {
@@ -175,8 +210,9 @@ pub async fn create(
             Ok::<_, Attempt<ApiError>>((table, vpc))
         })
         .await?;
+    let targets = Targets::read(state, scope).await?;
     Ok(CreateRouteTableResult {
-        route_table: Some(view(scope, &table, &vpc)),
+        route_table: Some(view(scope, &table, &vpc, &targets)),
         client_token: input.client_token,
     })
 }

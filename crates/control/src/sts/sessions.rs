@@ -37,7 +37,9 @@ pub async fn start(
     duration_secs: i32,
 ) -> Result<Credentials, ApiError> {
     let duration_secs = i64::from(duration_secs);
-    let expires_at = state.now().plus_millis(duration_secs * 1000);
+    // Whole seconds, as AWS shows them.
+    let now_secs = state.now().0.div_euclid(1000);
+    let expires_at = Timestamp((now_secs + duration_secs) * 1000);
     let record = SessionRecord {
         identity: identity.clone(),
         expires_at,

@@ -306,6 +306,14 @@ async fn route_tables_and_their_routes() {
         assert_eq!(code!(fixture, create_route, request), want, "{name}");
     }
 
+    let detach = serde_json::json!({"InternetGatewayId": gateway_id, "VpcId": vpc_id});
+    for (step, want) in [("attached", "active"), ("detached", "blackhole")] {
+        let tables = call!(fixture, describe_route_tables, {"RouteTableIds": [table_id]});
+        let state = text(&tables, "/RouteTables/0/Routes/1/State");
+        assert_eq!(state, want, "{step}");
+        try_call!(fixture, detach_internet_gateway, detach).ok();
+    }
+
     let association = serde_json::json!({"RouteTableId": table_id, "SubnetId": subnet_id});
     let associated = call!(fixture, associate_route_table, association);
     let association_id = text(&associated, "/AssociationId");
