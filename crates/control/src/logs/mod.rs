@@ -12,6 +12,8 @@ mod retention;
 mod shipping;
 mod streams;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use neargate_aws_api::logs::{Logs, types::*};
