@@ -55,6 +55,14 @@ impl TaskCgroup {
         }
     }
 
+    /// Whether the kernel accounts for swap here, so that a container's limit may forbid it. After [`Self::create`].
+    pub fn accounts_swap(&self) -> bool {
+        match &self.layout {
+            Layout::V1 { controllers, .. } => v1::accounts_swap(controllers, &self.path()),
+            Layout::V2 { root } => v2::accounts_swap(&root.join(self.path())),
+        }
+    }
+
     /// `linux.cgroupsPath` of a container: `/neargate/<instance>/<task id>/<container>`.
     pub fn oci_path(&self, container: &str) -> Result<String, CgroupError> {
         Ok(format!("/{}", self.container_path(container)?.display()))

@@ -7,6 +7,9 @@ use crate::files::{CgroupError, create_dir, read_keyed, read_number, write};
 use crate::layout::Layout;
 use crate::limits::{MAX_SHARES, MIN_SHARES, TaskLimits, Usage};
 
+/// Memory plus swap; there only if the kernel accounts for swap (boot parameter swapaccount).
+const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
+
 type Controllers = BTreeMap<String, PathBuf>;
 
 /// `levels` are the path elements from `neargate` down to the task.
@@ -29,8 +32,8 @@ pub(crate) fn create(
     let memory = group("memory")?;
     if let Some(bytes) = limits.memory_bytes {
         write(&memory.join("memory.limit_in_bytes"), &bytes.to_string())?;
-        // Memory plus swap; only there if the kernel accounts for swap. Never below the limit just set.
-        let with_swap = memory.join("memory.memsw.limit_in_bytes");
+        // Never below the limit just set, so it comes second.
+        let with_swap = memory.join(WITH_SWAP);
         if with_swap.exists() {
             write(&with_swap, &bytes.to_string())?;
         }
@@ -61,6 +64,13 @@ fn count_children(memory_group: &Path) -> Result<(), CgroupError> {
         true => write(&switch, "1"),
         false => Ok(()),
     }
+}
+
+pub(crate) fn accounts_swap(controllers: &Controllers, group: &Path) -> bool {
+    Layout::v1_point(controllers, "memory")
+        .join(group)
+        .join(WITH_SWAP)
+        .exists()
 }
 
 /// Kernel 4.13 and later; older ones have no count and answer 0.

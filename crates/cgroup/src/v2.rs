@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::files::{CgroupError, create_dir, read, read_keyed, read_number, write};
 use crate::limits::{TaskLimits, Usage, weight_of_shares};
 
+/// There only if the kernel accounts for swap.
+const SWAP: &str = "memory.swap.max";
 const NEEDED: [&str; 3] = ["memory", "cpu", "pids"];
 
 /// `levels` are the path elements from `neargate` down to the task.
@@ -26,7 +28,7 @@ pub(crate) fn create(root: &Path, levels: &[&str], limits: &TaskLimits) -> Resul
     let task = parent;
     if let Some(bytes) = limits.memory_bytes {
         write(&task.join("memory.max"), &bytes.to_string())?;
-        let swap = task.join("memory.swap.max");
+        let swap = task.join(SWAP);
         if swap.exists() {
             write(&swap, "0")?;
         }
@@ -81,6 +83,10 @@ fn enable(dir: &Path) -> Result<(), CgroupError> {
         .map(|controller| format!("+{controller}"))
         .collect();
     write(&dir.join("cgroup.subtree_control"), &wanted.join(" "))
+}
+
+pub(crate) fn accounts_swap(group: &Path) -> bool {
+    group.join(SWAP).exists()
 }
 
 pub(crate) fn oom_kills(group: &Path) -> Result<u64, CgroupError> {

@@ -26,3 +26,4 @@ mod staging;
 pub use cli::main;
 pub use error::{ErrorKind, RuntimeError};
 pub use executor::{DEFAULT_PATH, INIT_ANNOTATION};
+pub use seal::sealed_executable;

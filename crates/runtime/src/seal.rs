@@ -36,8 +36,7 @@ pub(crate) fn ensure() -> io::Result<()> {
         key
     }));
     env.push(CString::new(format!("{MARK}=1"))?);
-    // Kernels before 5.12 have no mount_setattr: there a sealed copy in memory serves.
-    let sealed = read_only_clone().or_else(|_| sealed_copy())?;
+    let sealed = sealed_executable()?;
     match exec_fd(&sealed, &argv, &env) {
         Ok(never) => match never {},
         Err(error) => Err(error),
@@ -61,6 +60,13 @@ fn is_sealed() -> io::Result<bool> {
     )?;
     let seals = fcntl(&readable, FcntlArg::F_GET_SEALS).unwrap_or(0);
     Ok(SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE))
+}
+
+/// The sealed executable, for a caller that runs the command line often: exec `/proc/self/fd/<n>` of it and the
+/// command finds itself sealed and need not run itself a second time.
+pub fn sealed_executable() -> io::Result<OwnedFd> {
+    // Kernels before 5.12 have no mount_setattr: there a sealed copy in memory serves.
+    read_only_clone().or_else(|_| sealed_copy())
 }
 
 /// Our executable on a mount of its own: private to the returned descriptor, and read-only.
