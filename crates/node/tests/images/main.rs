@@ -2,6 +2,7 @@
 //!
 //! Without these tests a change could make the node trust what a registry says: its sizes, its digests, its redirects.
 
+mod built_in;
 mod garbage;
 mod hostile;
 mod pull;

@@ -25,7 +25,7 @@ async fn pulled(image: &Image) -> (TempDir, ImageStore, PulledImage) {
 }
 
 /// Runs the test in a thread whose mounts nobody else sees, and which go with it.
-fn in_private_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub fn in_private_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // SAFETY: the thread gets a working directory and mounts of its own, and shares no file descriptor table.

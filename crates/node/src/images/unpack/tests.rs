@@ -685,3 +685,65 @@ fn a_disk_that_is_almost_full_counts_as_full() {
         .to_string();
     assert_eq!(error, "write a: no space left on device");
 }
+
+/// The archives of other tests come from our own test kit, which could share a misunderstanding with the unpacker.
+#[test]
+fn what_gnu_tar_writes_is_read_in_every_format() {
+    let source = tempfile::tempdir().expect("temporary directory");
+    let at = |path: &str| source.path().join(path);
+    let long = format!("{}/{}", "d".repeat(80), "e".repeat(60));
+    fs::create_dir_all(at(&long)).expect("mkdir");
+    fs::write(at(&long).join("file"), "deep").expect("write");
+    fs::hard_link(at(&long).join("file"), at("again")).expect("link");
+    std::os::unix::fs::symlink("l".repeat(90), at("link")).expect("symlink");
+    let holes = fs::File::create(at("holes")).expect("create");
+    std::os::unix::fs::FileExt::write_all_at(&holes, b"end", 300_000).expect("write");
+    for (format, options) in [
+        ("gnu", "--sparse"),
+        ("posix", "--xattrs"),
+        ("ustar", "--no-xattrs"),
+        ("oldgnu", "--sparse"),
+    ] {
+        let output = std::process::Command::new("tar")
+            .args([
+                "-C",
+                source.path().to_str().expect("UTF-8"),
+                "--format",
+                format,
+                options,
+                "-cf",
+                "-",
+                ".",
+            ])
+            .output()
+            .expect("tar runs");
+        assert!(
+            output.status.success(),
+            "{format}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let (dir, _) = unpacked(Layer::raw(output.stdout));
+        assert_eq!(
+            describe(dir.path(), &format!("{long}/file")),
+            "file 644 deep",
+            "{format}"
+        );
+        let inode = |path: &str| fs::metadata(dir.path().join(path)).expect(path).ino();
+        assert_eq!(
+            inode("again"),
+            inode(&format!("{long}/file")),
+            "{format}: a hard link"
+        );
+        assert_eq!(
+            describe(dir.path(), "link"),
+            format!("link to {}", "l".repeat(90)),
+            "{format}"
+        );
+        let holes = fs::read(dir.path().join("holes")).expect("the file");
+        assert_eq!(
+            (holes.len(), &holes[300_000..]),
+            (300_003, &b"end"[..]),
+            "{format}"
+        );
+    }
+}
