@@ -146,24 +146,23 @@ fn write_struct_conversion(
         out,
         "impl s::Field for {type} {{ fn from_value(v: s::Value) -> s::Converted<Self> {{ "
     )?;
-    if fields.is_empty() {
-        write!(out, "s::Reader::new(v, &sc::{shape})?; ")?;
-    } else {
-        write!(out, "let mut r = s::Reader::new(v, &sc::{shape})?; ")?;
-    }
-    write!(out, "s::Ok({type} {{ ")?;
+    let mutable = if fields.is_empty() { "" } else { "mut " };
+    write!(
+        out,
+        "let {mutable}r = s::Reader::new(v, &sc::{shape}); let x = {type} {{ "
+    )?;
     for (index, field) in fields.iter().enumerate() {
         let read = if field.required {
             "required"
         } else {
             "optional"
         };
-        write!(out, "{}: r.{read}({index})?, ", field.name)?;
+        write!(out, "{}: r.{read}({index}), ", field.name)?;
     }
     if message_not_modelled {
         write!(out, "message: s::None ")?;
     }
-    writeln!(out, "}}) }}")?;
+    writeln!(out, "}}; r.finish(x) }}")?;
     write!(out, "fn into_value(self) -> s::Value {{ ")?;
     if fields.is_empty() {
         write!(out, "s::empty() ")?;

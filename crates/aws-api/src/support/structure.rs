@@ -6,27 +6,56 @@ use neargate_aws_wire::value::{Fields, ShapeMismatch, Value};
 use super::field::{Converted, Field, mismatch};
 
 /// Takes members out of a structure's value.
+///
+/// The first thing that is wrong is kept until [`Reader::finish`], and a default stands in for it until then: a way out
+/// at every member, each dropping all members before it, would be a tenth of what this crate takes to compile.
 pub struct Reader {
     fields: Vec<(u16, Value)>,
     shape: &'static Shape,
+    error: Option<ShapeMismatch>,
 }
 
 impl Reader {
-    pub fn new(value: Value, shape: &'static Shape) -> Converted<Self> {
+    pub fn new(value: Value, shape: &'static Shape) -> Self {
         match value {
-            Value::Struct(Fields(fields)) => Ok(Self { fields, shape }),
-            _ => Err(mismatch(shape, "a structure")),
+            Value::Struct(Fields(fields)) => Self {
+                fields,
+                shape,
+                error: None,
+            },
+            _ => Self {
+                fields: Vec::new(),
+                shape,
+                error: Some(mismatch(shape, "a structure")),
+            },
         }
     }
 
-    pub fn optional<T: Field>(&mut self, index: u16) -> Converted<Option<T>> {
-        self.take(index).map(T::from_value).transpose()
+    pub fn optional<T: Field>(&mut self, index: u16) -> Option<T> {
+        match T::from_value(self.take(index)?) {
+            Ok(member) => Some(member),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
     }
 
-    pub fn required<T: Field>(&mut self, index: u16) -> Converted<T> {
-        match self.take(index) {
-            Some(value) => T::from_value(value),
-            None => Err(self.missing()),
+    pub fn required<T: Field + Default>(&mut self, index: u16) -> T {
+        match self.optional(index) {
+            Some(member) => member,
+            None => {
+                self.fail(mismatch(self.shape, "all required members"));
+                T::default()
+            }
+        }
+    }
+
+    /// The structure that was read, if all of it was right.
+    pub fn finish<T>(self, structure: T) -> Converted<T> {
+        match self.error {
+            None => Ok(structure),
+            Some(error) => Err(error),
         }
     }
 
@@ -35,8 +64,8 @@ impl Reader {
         Some(self.fields.swap_remove(position).1)
     }
 
-    fn missing(&self) -> ShapeMismatch {
-        mismatch(self.shape, "all required members")
+    fn fail(&mut self, error: ShapeMismatch) {
+        self.error.get_or_insert(error);
     }
 }
 
