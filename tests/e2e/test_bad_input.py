@@ -1,0 +1,137 @@
+"""Wrong input anywhere gets AWS's error, and the server lives on."""
+
+import socket
+
+import pytest
+from botocore.session import get_session
+
+from harness import generate, wire
+from harness.server import fresh_account
+from harness.tasks import FARGATE
+
+SUBNET = "subnet-0123456789abcdef0"
+DEFINITION = FARGATE | {
+    "family": "bad",
+    "containerDefinitions": [{"name": "app", "image": "i"}],
+}
+RUN = {
+    "taskDefinition": "bad", "launchType": "FARGATE",
+    "networkConfiguration": {"awsvpcConfiguration": {"subnets": [SUBNET]}},
+}
+# From a start that is valid so far, each member is made wrong in each way.
+STARTS = {
+    ("ecs", "RegisterTaskDefinition"): DEFINITION,
+    ("ecs", "RunTask"): RUN,
+    ("ecs", "CreateCluster"): {},
+    ("ecs", "PutClusterCapacityProviders"): {"cluster": "default", "capacityProviders": [], "defaultCapacityProviderStrategy": []},
+    ("ecs", "UpdateCluster"): {"cluster": "default"},
+    ("ecs", "ListTasks"): {},
+    ("ecs", "DescribeTasks"): {"tasks": ["0" * 32]},
+    ("ecs", "StopTask"): {"task": "0" * 32},
+    ("ecs", "ListTaskDefinitions"): {},
+    ("ecs", "TagResource"): {"resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/default", "tags": []},
+    ("ecs", "PutAttributes"): {"attributes": []},
+    ("ecs", "PutAccountSetting"): {"name": "containerInsights", "value": "enabled"},
+    ("ecr", "CreateRepository"): {"repositoryName": "bad"},
+    ("ecr", "PutImage"): {"repositoryName": "bad", "imageManifest": "{}"},
+    ("ecr", "PutLifecyclePolicy"): {"repositoryName": "bad", "lifecyclePolicyText": "{}"},
+    ("ecr", "UploadLayerPart"): {"repositoryName": "bad", "uploadId": "x", "partFirstByte": 0, "partLastByte": 1, "layerPartBlob": "eA=="},
+    ("logs", "CreateLogGroup"): {"logGroupName": "bad"},
+    ("logs", "PutLogEvents"): {"logGroupName": "bad", "logStreamName": "s", "logEvents": []},
+    ("logs", "FilterLogEvents"): {"logGroupName": "bad"},
+    ("logs", "GetLogEvents"): {"logGroupName": "bad", "logStreamName": "s"},
+    ("logs", "PutRetentionPolicy"): {"logGroupName": "bad", "retentionInDays": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def caller(server):
+    account = fresh_account()
+    server.client("ecs", account).create_cluster()
+    server.client("logs", account).create_log_group(logGroupName="bad")
+    server.client("logs", account).create_log_stream(logGroupName="bad", logStreamName="s")
+    return wire.Caller(server.address, account)
+
+
+@pytest.mark.parametrize(("service", "name"), STARTS, ids=lambda part: part)
+def test_each_member_made_wrong(service, name, caller):
+    operation = get_session().get_service_model(service).operation_model(name)
+    broken, count = [], 0
+    for what, parameters, wrong_type in generate.mutations(operation.input_shape, STARTS[service, name]):
+        answer = caller.call(operation, parameters)
+        count += 1
+        # A value may turn out to be allowed; a value of another type never is.
+        good = (400, 413, 501) if wrong_type else (200, 400, 413, 501)
+        if answer.status not in good or (answer.status != 200 and not answer.code(operation)):
+            broken.append(f"{what}: {answer}")
+    assert count >= len(operation.input_shape.members)
+    assert not broken, "\n".join(broken[:20])
+
+
+ECS = {"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters", "Content-Type": "application/x-amz-json-1.1"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(("headers", "service", "body"), [
+    (ECS, "ecs", b""),
+    (ECS, "ecs", b"{"),
+    (ECS, "ecs", b"[]"),
+    (ECS, "ecs", b"null"),
+    (ECS, "ecs", b"\xff\xfe\x00"),
+    (ECS, "ecs", b'{"maxResults": 1e999}'),
+    (ECS, "ecs", b'{"nextToken": "\\ud800"}'),
+    (ECS, "ecs", b"[" * 100_000),
+    (ECS, "ecs", b'{"a":' * 50_000),
+    (ECS | {"Content-Encoding": "gzip"}, "ecs", b"not gzip"),
+    (ECS | {"Content-Encoding": "br"}, "ecs", b"{}"),
+    (ECS | {"X-Amz-Target": "AmazonEC2ContainerServiceV20141113"}, "ecs", b"{}"),
+    (ECS | {"X-Amz-Target": "Nothing.Known"}, "ecs", b"{}"),
+    (ECS | {"Authorization": "rubbish"}, "ecs", b"{}"),
+    (ECS | {"Authorization": "AWS4-HMAC-SHA256 Credential=/////, SignedHeaders=, Signature="}, "ecs", b"{}"),
+    (FORM, "sts", b""),
+    (FORM, "sts", b"Action="),
+    (FORM, "sts", b"Action=GetCallerIdentity&Action=AssumeRole"),
+    (FORM, "sts", b"Action=%ff%fe&Version=2011-06-15"),
+    (FORM, "ec2", b"Action=DescribeVpcs&Version=2016-11-15&Filter.99999999999.Name=x"),
+    (FORM, "ec2", b"Action=DescribeVpcs&Version=2016-11-15&Filter.1.Name.2.3=x"),
+    (FORM, "ec2", b"Action=DescribeVpcs&Version=2016-11-15&VpcId.1000000=vpc-1"),
+    (FORM, "ec2", b"&" * 100_000),
+    ({}, "ecs", b"\x00" * 1000),
+    ({"Content-Type": "application/cbor", "Smithy-Protocol": "rpc-v2-cbor"}, "monitoring", b"\x9f" * 1000),
+], ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else "")
+def test_rubbish_on_the_wire(headers, service, body, caller):
+    answer = caller.send(body, service, headers)
+    assert answer.status < 500 or answer.status == 501, answer
+
+
+@pytest.mark.parametrize("raw", [
+    b"\x00\x01\x02\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"POST / HTTP/9.9\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+    b"GET /v2/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /v2/%2e%2e%2f/manifests/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"PUT /v2/a/blobs/uploads/x?digest=sha256:zz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+    b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 1_000_000 + b"\r\n\r\n",
+    b"G" * 1_000_000,
+], ids=lambda raw: raw[:24].decode("latin-1"))
+def test_rubbish_below_http(raw, server, caller):
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        try:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(100)
+        except (ConnectionResetError, BrokenPipeError):
+            answer = b""
+    assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), answer
+    assert caller.send(b"{}", "ecs", ECS).status == 200
+
+
+def test_a_body_over_the_limit_is_refused(caller):
+    try:
+        answer = caller.send(b'{"nextToken":"' + b"x" * (64 << 20) + b'"}', "ecs", ECS)
+    except (ConnectionResetError, BrokenPipeError):
+        return
+    assert answer.status == 413, answer.status
