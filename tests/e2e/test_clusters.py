@@ -149,7 +149,7 @@ def test_tags(ecs, server):
     ecs.untag_resource(resourceArn=arn, tagKeys=["b", "never there"])
     assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "a", "value": "3"}]
     refused(lambda: ecs.tag_resource(resourceArn=arn, tags=[{"key": "aws:x", "value": "1"}]), "InvalidParameterException")
-    refused(lambda: ecs.tag_resource(resourceArn=arn, tags=[{"key": str(n), "value": ""} for n in range(51)]), "InvalidParameterException")
+    refused(lambda: ecs.tag_resource(resourceArn=arn, tags=[{"key": str(n), "value": ""} for n in range(51)]), "ClientException")
     refused(lambda: ecs.list_tags_for_resource(resourceArn=arn.replace("cluster/c", "cluster/absent")), "ClusterNotFoundException")
     refused(lambda: ecs.list_tags_for_resource(resourceArn="rubbish"), "InvalidParameterException")
 

@@ -1,0 +1,105 @@
+"""What Neargate makes on the machine, and that nothing of it is left after a clean stop."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import images
+from harness.machine import run
+from harness.server import PROGRAM, Server, fresh_account
+from harness.tasks import Tasks, address
+
+
+def traces(data_dir: Path) -> dict[str, list[str]]:
+    """What on this machine belongs to a Neargate, in this process's namespaces."""
+    return {
+        "namespaces": sorted(str(path) for path in Path("/run/neargate").glob("*/netns/*")),
+        "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(data_dir) in line or "/run/neargate/" in line],
+        "devices": sorted(link["ifname"] for link in json.loads(run("ip", "-j", "link")) if link["ifname"].startswith("ng")),
+        "tables": sorted(line for line in run("nft", "list", "tables").splitlines() if "neargate" in line),
+        "rules": sorted(line for line in run("ip", "rule").splitlines() if "fwmark" in line),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/neargate/*") if path.is_dir()),
+        "processes": sorted(words for words in map(command_line, Path("/proc").glob("[0-9]*")) if str(data_dir) in words),
+    }
+
+
+def command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["without tasks", "with tasks"])
+def test_a_clean_stop_leaves_nothing(busy, layout, tmp_path):
+    before = traces(tmp_path)
+    server = Server(tmp_path / "data", "--create-repositories-on-push")
+    if busy:
+        images.push(layout, server.address, "base:1")
+        tasks = Tasks(server, fresh_account(), "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1")
+        definition = tasks.register(tasks.container(stopTimeout=2), {"name": "b", "command": ["sleep", "100"], "stopTimeout": 2,
+                                    "mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]}, volumes=[{"name": "v"}])
+        for _ in range(3):
+            tasks.start(definition, networkConfiguration=tasks.network(public=True))
+        task = tasks.start(definition)
+        assert address(tasks.wait(task, "RUNNING"))
+        during = traces(tmp_path)
+        for what in ("namespaces", "mounts", "devices", "tables", "cgroups", "processes"):
+            assert len(during[what]) > len(before[what]), f"this test sees {what}"
+    assert server.stop() == 0, server.errors.read_text()
+    assert traces(tmp_path) == before
+
+
+def test_what_was_there_is_there_again(layout, tmp_path):
+    account = fresh_account()
+    server = Server(tmp_path / "data", "--create-repositories-on-push")
+    images.push(layout, server.address, "base:1")
+    tasks = Tasks(server, account, "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1")
+    arn = tasks.start(tasks.register(tasks.container("echo kept; sleep 100", stopTimeout=2)))
+    tasks.wait(arn, "RUNNING")
+    assert server.stop() == 0
+    again = Server(tmp_path / "data")
+    tasks = Tasks(again, account, tasks.image)
+    task = tasks.describe(arn)
+    assert (task["lastStatus"], task["stoppedReason"]) == ("STOPPED", "Neargate was stopped")
+    assert tasks.lines(task) == ["kept"]
+    assert tasks.lines(tasks.run(tasks.container("echo new"))) == ["new"]
+    assert again.stop() == 0
+
+
+def test_a_data_directory_has_one_server(server):
+    done = subprocess.run([PROGRAM, "dev", "--listen", "127.0.0.1:0", "--data-dir", server.data_dir], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "already serves" in done.stderr
+
+
+def test_an_interrupt_stops_as_well(tmp_path):
+    server = Server(tmp_path / "data")
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(30) == 0
+
+
+def test_reset_empties_everything(layout, tmp_path):
+    server = Server(tmp_path / "data", "--create-repositories-on-push")
+    images.push(layout, server.address, "base:1")
+    tasks = Tasks(server, fresh_account(), "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1")
+    tasks.wait(tasks.start(tasks.register(tasks.container("sleep 100", stopTimeout=2))), "RUNNING")
+    run("curl", "--silent", "--fail", "--show-error", "--request", "POST", f"{server.endpoint}/_neargate/reset")
+    assert tasks.ecs.list_clusters()["clusterArns"] == []
+    assert tasks.logs.describe_log_groups()["logGroups"] == []
+    assert server.stop() == 0
+
+
+def test_doctor_finds_this_machine_fit():
+    done = subprocess.run([PROGRAM, "doctor"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "missing " not in done.stdout and "This machine can run tasks." in done.stdout
+
+
+def test_doctor_says_what_is_missing():
+    nobody = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", PROGRAM, "doctor"], capture_output=True, text=True,
+                            env=os.environ | {"PATH": "/bin"})
+    assert nobody.returncode == 1 and "missing  root" in nobody.stdout, nobody.stdout + nobody.stderr
