@@ -6,6 +6,7 @@ boto3 drops what it does not know and forgives what is missing, so a call that p
 import json
 import math
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 from botocore.model import OperationModel, Shape
 
@@ -16,6 +17,11 @@ COMMON_ERRORS = {
     "ThrottlingException", "UnknownOperationException", "ValidationException", "InvalidSignatureException",
     "ValidationError", "MalformedQueryString",
 }
+
+# Values that AWS answers though its models do not have them: by shape.
+_SELECTION = json.loads((Path(__file__).parents[3] / "models" / "selection.json").read_text())
+EXTRA_VALUES = {shape: values for service in _SELECTION["services"].values()
+                for shape, values in service.get("enum_values", {}).items()}
 
 
 def on_answer(operation_model: OperationModel, response_dict: dict, **_) -> None:
@@ -95,8 +101,12 @@ def json_value_problems(shape: Shape, value, path: str):
             yield from json_value_problems(shape.value, inner, f"{path}.{key}")
     elif not _is_scalar(kind, value):
         yield f"{path}: {value!r} is no {kind}"
-    elif kind == "string" and shape.enum and value not in shape.enum:
+    elif kind == "string" and not _is_known(shape, value):
         yield f"{path}: {value!r} is none of {shape.enum}"
+
+
+def _is_known(shape: Shape, value: str) -> bool:
+    return not shape.enum or value in shape.enum or value in EXTRA_VALUES.get(shape.name, ())
 
 
 def _is_scalar(kind: str, value) -> bool:
@@ -130,43 +140,42 @@ def _xml_problems(operation, status, body):
         return
     if not ec2:
         root = next(child for child in root if _tag(child) == operation.output_shape.serialization.get("resultWrapper"))
-    yield from xml_value_problems(operation.output_shape, root, "", ec2, top=True)
+    yield from xml_value_problems(operation.output_shape, root, "", top=True)
 
 
 def _tag(element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def _xml_name(name: str, shape: Shape, ec2: bool) -> str:
-    del ec2
+def _xml_name(name: str, shape: Shape) -> str:
     if shape.type_name == "list" and shape.serialization.get("flattened"):
         return shape.member.serialization.get("name", shape.serialization.get("name", name))
     return shape.serialization.get("name", name)
 
 
-def xml_value_problems(shape: Shape, element, path: str, ec2: bool, top: bool = False):
+def xml_value_problems(shape: Shape, element, path: str, top: bool = False):
     kind = shape.type_name
     if kind == "structure":
-        members = {_xml_name(name, member, ec2): member for name, member in shape.members.items()}
+        members = {_xml_name(name, member): member for name, member in shape.members.items()}
         for child in element:
             name = _tag(child)
             if name in members:
-                yield from xml_value_problems(members[name], child, f"{path}.{name}", ec2)
+                yield from xml_value_problems(members[name], child, f"{path}.{name}")
             elif not (top and name in ("requestId", "return")):
                 yield f"{path}.{name}: not in the model"
         present = {_tag(child) for child in element}
         for name in shape.required_members:
-            if _xml_name(name, shape.members[name], ec2) not in present:
+            if _xml_name(name, shape.members[name]) not in present:
                 yield f"{path}.{name}: required and missing"
     elif kind == "list":
         if shape.serialization.get("flattened"):
-            yield from xml_value_problems(shape.member, element, path, ec2)
+            yield from xml_value_problems(shape.member, element, path)
             return
         want = shape.member.serialization.get("name", "member")
         for child in element:
             if _tag(child) != want:
                 yield f"{path}: {_tag(child)} where a list has {want}"
-            yield from xml_value_problems(shape.member, child, f"{path}[]", ec2)
+            yield from xml_value_problems(shape.member, child, f"{path}[]")
     elif kind == "map":
         return
     else:
@@ -179,5 +188,5 @@ def xml_value_problems(shape: Shape, element, path: str, ec2: bool, top: bool = 
         }.get(kind, lambda: not list(element))
         if not good():
             yield f"{path}: {text!r} is no {kind}"
-        elif kind == "string" and shape.enum and text not in shape.enum:
+        elif kind == "string" and not _is_known(shape, text):
             yield f"{path}: {text!r} is none of {shape.enum}"
