@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::CgroupError;
+use crate::files::{CgroupError, create_dir, write};
 use crate::layout::Layout;
 use crate::limits::{TaskLimits, Usage};
 use crate::{TOP, checked_name, devices, tree, v1, v2};
 
 /// See [`TaskCgroup::create`]; each try can only be spoilt by an instance that ends in the same microsecond.
 const MAX_CREATE_TRIES: u32 = 3;
+/// The group of [`TaskCgroup::hold`], a name that no container can have.
+const HELD: &str = "@held";
 
 /// A handle on `neargate/<instance>/<task id>`, whether it exists or not. Cheap to make again after a restart.
 #[derive(Debug, Clone)]
@@ -93,9 +95,20 @@ impl TaskCgroup {
         for dir in self.dirs() {
             names.extend(tree::child_names(&dir)?);
         }
+        names.retain(|name| name != HELD);
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// Takes a process in that is of no container, so that it counts for the task and ends with it.
+    pub fn hold(&self, pid: i32) -> Result<(), CgroupError> {
+        for dir in self.dirs().into_iter().filter(|dir| dir.exists()) {
+            let group = dir.join(HELD);
+            create_dir(&group)?;
+            write(&group.join("cgroup.procs"), &pid.to_string())?;
+        }
+        Ok(())
     }
 
     /// SIGKILL to every process of the task, until none is left in the group (bounded; `Busy` if one hangs).

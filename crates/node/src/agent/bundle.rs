@@ -72,13 +72,18 @@ impl TaskDir<'_> {
     }
 }
 
-/// Writes a container's `config.json`.
+/// Writes a container's `config.json`. It joins `pid_namespace`, or gets one of its own.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a bundle is made of; each comes from somewhere else"
+)]
 pub fn write_config(
     dir: &TaskDir<'_>,
     task: &node::TaskSpec,
     prepared: &Prepared<'_>,
     hostname: &str,
     netns: &Path,
+    pid_namespace: Option<&Path>,
     cgroup: &TaskCgroup,
     swap_accounting: bool,
 ) -> Result<(), StartError> {
@@ -96,7 +101,7 @@ pub fn write_config(
     let placement = Placement {
         rootfs: prepared.rootfs.clone(),
         network_namespace: netns.to_owned(),
-        pid_namespace: None,
+        pid_namespace: pid_namespace.map(Path::to_owned),
         hostname: hostname.to_owned(),
         cgroup_path: cgroup
             .oci_path(&container.name)

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use neargate_cgroup::{CpuQuota, TaskLimits};
+use neargate_cgroup::{CpuQuota, TaskCgroup, TaskLimits};
 use neargate_node_api as node;
 use neargate_shim::spec::RuntimeCommand;
 
@@ -146,6 +146,10 @@ pub fn launch(
             rootfs,
         });
     }
+    let pid_namespace = spec
+        .share_pid_namespace
+        .then(|| shared_pid_namespace(host, &root, &cgroup))
+        .transpose()?;
     for one in &prepared {
         bundle::write_config(
             &dir,
@@ -153,6 +157,7 @@ pub fn launch(
             one,
             &files.hostname,
             &netns,
+            pid_namespace.as_deref(),
             &cgroup,
             host.swap_accounting,
         )?;
@@ -167,6 +172,36 @@ pub fn launch(
     let text = serde_json::to_vec(&shim).map_err(StartError::task)?;
     super::files::replace(&root.join("shim.json"), &text).map_err(StartError::task)?;
     spawn_shim(host, &root)
+}
+
+/// `pidMode: task`: starts the process that holds the namespace, and answers where the namespace is. It ends with the
+/// task's cgroup. It is always ours: other OCI runtimes have none.
+fn shared_pid_namespace(
+    host: &Host,
+    task_dir: &Path,
+    cgroup: &TaskCgroup,
+) -> Result<PathBuf, StartError> {
+    let pid_file = task_dir.join("pause.pid");
+    let output = std::process::Command::new(&host.config.program)
+        .args(["oci-runtime", "--root"])
+        .arg(host.paths.runtime_root())
+        .args(["pause", "--pid-file"])
+        .arg(&pid_file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(StartError::task)?;
+    if !output.status.success() {
+        return Err(StartError::task(format!(
+            "the shared pid namespace could not be made: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )));
+    }
+    let pid = std::fs::read_to_string(&pid_file).map_err(StartError::task)?;
+    let pid: i32 = pid.trim().parse().map_err(StartError::task)?;
+    cgroup.hold(pid).map_err(StartError::task)?;
+    Ok(PathBuf::from(format!("/proc/{pid}/ns/pid")))
 }
 
 fn limits(spec: &node::TaskSpec) -> TaskLimits {
