@@ -130,6 +130,10 @@ pub async fn create(
             "Either 'cidrBlock' or 'ipv4IpamPoolId' should be specified.",
         )
     })?;
+    if text.parse::<Ipv4Net>().is_err() {
+        let reason = "This is not a valid CIDR block.";
+        return Err(errors::invalid_parameter("cidrBlock", &text, reason));
+    }
     let cidr = parse_cidr(&text).ok_or_else(|| {
         ApiError::client("InvalidVpc.Range", format!("The CIDR '{text}' is invalid."))
     })?;
