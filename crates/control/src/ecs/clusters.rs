@@ -9,7 +9,7 @@ use neargate_domain::Scope;
 use neargate_domain::task::TaskStatus;
 
 use super::records::{ClusterRecord, ClusterStatus, TaskRecord};
-use super::{errors, keys, tags};
+use super::{errors, keys, settings, tags};
 use crate::page;
 use crate::scope_of;
 use crate::state::{Attempt, Changes, State, Stored};
@@ -80,7 +80,10 @@ pub async fn create(
         ));
     }
     let tags = tags::checked(request.tags)?;
-    let settings = checked_settings(request.settings.unwrap_or_default())?;
+    let mut settings = checked_settings(request.settings.unwrap_or_default())?;
+    if settings.is_empty() {
+        settings = vec![insights_by_default(state, context, &scope).await?];
+    }
     let capacity_providers = request.capacity_providers.unwrap_or_default();
     let default_strategy = request
         .default_capacity_provider_strategy
@@ -439,6 +442,21 @@ pub fn check_strategy(
         ));
     }
     Ok(())
+}
+
+/// Account setting containerInsights: "all new clusters will use this setting" unless they come with their own.
+async fn insights_by_default(
+    state: &State,
+    context: &RequestContext,
+    scope: &Scope,
+) -> Result<ClusterSetting, ApiError> {
+    let principal = super::caller_arn(context);
+    let name = SettingName::ContainerInsights;
+    let value = settings::effective(state, scope, name, &principal).await?;
+    Ok(ClusterSetting {
+        name: Some(ClusterSettingName::ContainerInsights),
+        value: Some(value),
+    })
 }
 
 fn checked_settings(settings: Vec<ClusterSetting>) -> Result<Vec<ClusterSetting>, ApiError> {
