@@ -208,6 +208,10 @@ CASES = {
         lambda e: e.lines()[-1] == "refused"),
     "containers do not see each other's processes": Case(
         [sh("sleep 1; ps | grep -c '[s]leep 31' || true"), sh("sleep 31", "other", stopTimeout=2)], logs_are("0")),
+    "pidMode task shares processes": Case(
+        [sh("sleep 1; ps | grep '[s]leep 32' > /dev/null && echo seen; test $$ -ne 1 && echo child"),
+         sh("exec sleep 32", "other", stopTimeout=2)],
+        logs_are("seen", "child"), fields={"pidMode": "task"}),
     # Storage
     "a volume starts with what the image has there": Case(
         [sh("cat /data/seed; stat -c '%a %u' /data", **volume("v", "/data"))],

@@ -13,7 +13,8 @@ from botocore.config import Config
 from . import shapes
 
 ROOT = Path(__file__).parents[3]
-PROGRAM = ROOT / "target" / "debug" / "neargate"
+# `NEARGATE=target/release/neargate make e2e` tests another build.
+PROGRAM = Path(os.environ.get("NEARGATE", ROOT / "target" / "debug" / "neargate"))
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 # Time for the slowest start: a debug build on a machine that is busy with other tests.
