@@ -217,11 +217,7 @@ async fn wrong_networks_get_aws_errors() {
             serde_json::json!("10.0.0.0/29"),
             "InvalidVpc.Range",
         ),
-        (
-            "no CIDR",
-            serde_json::json!("ten"),
-            "InvalidParameterValue",
-        ),
+        ("no CIDR", serde_json::json!("ten"), "InvalidParameterValue"),
         ("absent", serde_json::json!(null), "MissingParameter"),
     ] {
         assert_eq!(
