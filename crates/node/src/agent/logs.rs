@@ -55,6 +55,8 @@ pub struct LogShipper {
 struct Inner {
     /// Sources with lines that may not be shipped yet.
     grown: BTreeMap<Key, Source>,
+    /// Sources of which a batch is being read.
+    taken: BTreeMap<Key, Source>,
     /// Sources of which a batch is under way, by the name that the server answers with.
     under_way: HashMap<String, Source>,
     /// Tasks whose readers may be closed.
@@ -81,8 +83,8 @@ impl LogShipper {
         self.wake.notify_one();
     }
 
-    /// Waits until everything of a task is shipped, or for a while.
-    pub async fn drain(&self, task_id: &str, spec: &TaskSpec) {
+    /// Waits until everything of a task is shipped, or for a while. Answers whether it is.
+    pub async fn drain(&self, task_id: &str, spec: &TaskSpec, patience: Duration) -> bool {
         for container in spec
             .containers
             .iter()
@@ -99,7 +101,8 @@ impl LogShipper {
                 let shipped = self.shipped.notified();
                 let busy = {
                     let inner = self.inner.lock();
-                    inner.grown.keys().any(|(task, _)| task == task_id)
+                    let mut waiting = inner.grown.keys().chain(inner.taken.keys());
+                    waiting.any(|(task, _)| task == task_id)
                         || inner.under_way.values().any(|s| s.task_id == task_id)
                 };
                 if !busy {
@@ -108,7 +111,12 @@ impl LogShipper {
                 shipped.await;
             }
         };
-        if tokio::time::timeout(DRAIN_TIMEOUT, idle).await.is_err() {
+        tokio::time::timeout(patience, idle).await.is_ok()
+    }
+
+    /// Lets go of a task whose directory is about to be removed, after its last lines were shipped, or a while.
+    pub async fn forget(&self, task_id: &str, spec: &TaskSpec) {
+        if !self.drain(task_id, spec, DRAIN_TIMEOUT).await {
             tracing::error!(
                 task = task_id,
                 "log lines of a task are given up: the server did not take them in time"
@@ -131,17 +139,20 @@ impl LogShipper {
             for task_id in std::mem::take(&mut self.inner.lock().closed) {
                 open.retain(|(task, _), _| *task != task_id);
             }
-            for (key, source) in self.take_ready() {
-                match self.next_batch(host, &mut open, &key) {
-                    Some(batch) => {
-                        self.inner
-                            .lock()
-                            .under_way
-                            .insert(batch.source.clone(), source);
-                        batches.send(batch).await.map_err(|_| {
-                            tonic::Status::cancelled("the server has closed the log stream")
-                        })?;
+            for key in self.take_ready() {
+                let batch = self.next_batch(host, &mut open, &key);
+                {
+                    // In one step: a task that is nowhere to be found is taken for shipped.
+                    let mut inner = self.inner.lock();
+                    let source = inner.taken.remove(&key);
+                    if let (Some(batch), Some(source)) = (&batch, source) {
+                        inner.under_way.insert(batch.source.clone(), source);
                     }
+                }
+                match batch {
+                    Some(batch) => batches.send(batch).await.map_err(|_| {
+                        tonic::Status::cancelled("the server has closed the log stream")
+                    })?,
                     None => self.shipped.notify_waiters(),
                 }
             }
@@ -155,10 +166,12 @@ impl LogShipper {
         }
     }
 
-    /// What was under way when a connection broke is to be shipped again.
+    /// What was taken or under way when a connection broke is to be shipped again.
     fn restart(&self) {
         let mut inner = self.inner.lock();
-        for source in std::mem::take(&mut inner.under_way).into_values() {
+        let under_way = std::mem::take(&mut inner.under_way).into_values();
+        let taken = std::mem::take(&mut inner.taken).into_values();
+        for source in under_way.chain(taken) {
             inner
                 .grown
                 .entry((source.task_id.clone(), source.container.clone()))
@@ -167,7 +180,7 @@ impl LogShipper {
     }
 
     /// Sources that have grown and of which nothing is under way.
-    fn take_ready(&self) -> Vec<(Key, Source)> {
+    fn take_ready(&self) -> Vec<Key> {
         let mut inner = self.inner.lock();
         let busy: Vec<Key> = inner
             .under_way
@@ -182,10 +195,12 @@ impl LogShipper {
             .take(room)
             .cloned()
             .collect();
+        for key in &ready {
+            if let Some((key, source)) = inner.grown.remove_entry(key) {
+                inner.taken.insert(key, source);
+            }
+        }
         ready
-            .into_iter()
-            .filter_map(|key| inner.grown.remove_entry(&key))
-            .collect()
     }
 
     fn next_batch(

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use neargate_domain::task::{ContainerStatus, StopCode};
 use neargate_node_api as node;
@@ -20,6 +21,8 @@ use super::{Host, files, now_millis};
 
 /// 128 + SIGKILL.
 const KILLED_EXIT_CODE: i32 = 137;
+/// How long a task that has ended waits with its last state for its last lines: a flood's, to a busy disk.
+const LOGS_BEFORE_STOPPED: Duration = Duration::from_secs(10);
 
 /// What the server wants of a task. Watched, not queued: only the latest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +94,10 @@ impl TaskActor {
         }
         if self.report.phase() != TaskPhase::Stopped {
             self.remove_everything().await;
+            // Whoever waits for a task's end reads its log next. What takes longer is shipped afterwards.
+            let logs = &self.host.logs;
+            logs.drain(&self.task_id, &self.spec, LOGS_BEFORE_STOPPED)
+                .await;
             self.set_phase(TaskPhase::Stopped);
             self.report.stopped_at = now_millis();
             self.publish();
@@ -314,7 +321,7 @@ impl TaskActor {
     }
 
     async fn forget(&mut self) {
-        self.host.logs.drain(&self.task_id, &self.spec).await;
+        self.host.logs.forget(&self.task_id, &self.spec).await;
         let dir = self.dir();
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
         match removed {
