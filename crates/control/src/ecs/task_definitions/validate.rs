@@ -227,6 +227,10 @@ fn check_container(
     {
         return Err("The maximum number of environment files was exceeded. Specify ten or less and try again".to_owned());
     }
+    let mut env_files = container.environment_files.iter().flatten();
+    if env_files.any(|file| !file.value.starts_with("arn:")) {
+        return Err("Invalid arn syntax".to_owned());
+    }
     if container.secrets.as_ref().is_some_and(|s| !s.is_empty())
         && request.execution_role_arn.is_none()
     {
@@ -716,6 +720,10 @@ fn check_fargate_container(
             ));
         }
     }
+    let image = container.image.as_deref().unwrap_or_default();
+    if request.execution_role_arn.is_none() && is_ecr_image(image) {
+        return Err("Fargate requires task definition to have execution role ARN to support ECR images.".to_owned());
+    }
     let Some(logs) = &container.log_configuration else {
         return Ok(());
     };
@@ -741,4 +749,10 @@ fn check_fargate_container(
             "Fargate does not support log driver {other}; use awslogs, splunk or awsfirelens."
         )),
     }
+}
+
+/// `ACCOUNT.dkr.ecr.REGION.amazonaws.com/…`
+fn is_ecr_image(image: &str) -> bool {
+    let host = image.split('/').next().unwrap_or_default();
+    host.contains(".dkr.ecr.") && host.ends_with(".amazonaws.com")
 }
