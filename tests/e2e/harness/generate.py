@@ -1,6 +1,7 @@
 """Parameters from a model: the least that is valid, and what is wrong with one of them."""
 
 import copy
+import re
 
 from botocore.model import Shape
 from botocore.session import get_session
@@ -29,7 +30,8 @@ def _value(shape: Shape, required_only: bool, depth: int = 0):
         names = shape.required_members if required_only else shape.members
         if depth > MAX_DEPTH:
             names = []
-        if shape.metadata.get("union") and names == shape.required_members:
+        if not names and 0 < depth <= MAX_DEPTH:
+            # A union needs one, and the query protocols cannot write a structure without any.
             names = list(shape.members)[:1]
         return {name: _value(shape.members[name], required_only, depth + 1) for name in names}
     if kind == "list":
@@ -38,12 +40,32 @@ def _value(shape: Shape, required_only: bool, depth: int = 0):
     if kind == "map":
         return {_value(shape.key, required_only): _value(shape.value, required_only, depth + 1)}
     if kind == "string":
-        return shape.enum[0] if shape.enum else "x" * max(int(shape.metadata.get("min", 1)), 1)
+        return shape.enum[0] if shape.enum else _text(shape)
     if kind in ("integer", "long"):
         return int(shape.metadata.get("min", 1))
     if kind in ("float", "double"):
         return float(shape.metadata.get("min", 1))
     return {"boolean": True, "timestamp": 1, "blob": "eA=="}[kind]
+
+
+# Strings of which one matches almost every pattern in the models.
+SAMPLES = [
+    "0", "docker.io", "/x", "000000000000", "arn:aws:iam::000000000000:role/x", "arn:aws:ecs:us-east-1:000000000000:cluster/x",
+    "arn:aws:logs:us-east-1:000000000000:log-group:x", "arn:aws:signer:us-east-1:000000000000:/signing-profiles/xx",
+    "arn:aws:ecr:us-east-1:000000000000:repository/x", "sha256:" + "0" * 64, "application/json", "0" * 32, "s3://x/x",
+    "arn:aws:kms:us-east-1:000000000000:key/x", "ROOT", "ecr", "https://x.example", "us-east-1",
+    "00000000-0000-0000-0000-000000000000",
+]
+
+
+def _text(shape: Shape) -> str:
+    shortest = "x" * max(int(shape.metadata.get("min", 1)), 1)
+    pattern = shape.metadata.get("pattern", "")
+    try:
+        return next((text for text in (shortest, *SAMPLES) if re.fullmatch(pattern or ".*", text)), shortest)
+    except re.error:
+        # Java's dialect.
+        return shortest
 
 
 WRONG = {
