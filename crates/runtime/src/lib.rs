@@ -26,4 +26,5 @@ mod staging;
 pub use cli::main;
 pub use error::{ErrorKind, RuntimeError};
 pub use executor::{DEFAULT_PATH, INIT_ANNOTATION};
+pub use rlimits::fit_to_host;
 pub use seal::sealed_executable;

@@ -9,8 +9,9 @@ use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType, Process};
 /// linux/capability.h
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// Lowers the process's limits to ours where they cannot be raised.
-pub(crate) fn fit_to_host(process: &mut Process) {
+/// Lowers the process's limits to ours where they cannot be raised. Other runtimes take a spec at its word, so the one
+/// that they are given has to be lowered before.
+pub fn fit_to_host(process: &mut Process) {
     let Some(mut limits) = process.rlimits().clone() else {
         return;
     };

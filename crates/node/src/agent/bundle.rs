@@ -112,13 +112,16 @@ pub fn write_config(
         oom_score_adj: None,
         swap_accounting,
     };
-    let spec = spec::build(
+    let mut spec = spec::build(
         &image_config(&prepared.image.config),
         &settings(container),
         &user,
         &placement,
     )
     .map_err(|e| cannot_create(&e))?;
+    if let Some(process) = spec.process_mut() {
+        neargate_runtime::fit_to_host(process);
+    }
     let text = serde_json::to_vec(&spec).map_err(|e| cannot_create(&e))?;
     fs::write(dir.container(&container.name).join("config.json"), text)
         .map_err(|e| cannot_create(&e))
