@@ -9,8 +9,12 @@ use neargate_domain::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
-    /// Waits as long as the control plane should wait for `duration` of AWS's time: `--time-scale 60` turns a minute
-    /// into a second.
+    /// How long `duration` of AWS's time is here: `--time-scale 60` turns a minute into a second.
+    fn scaled(&self, duration: Duration) -> Duration {
+        duration
+    }
+
+    /// Waits as long as the control plane should wait for `duration` of AWS's time.
     async fn wait(&self, duration: Duration);
 }
 
@@ -33,7 +37,11 @@ impl Clock for SystemClock {
         jiff::Timestamp::now().into()
     }
 
+    fn scaled(&self, duration: Duration) -> Duration {
+        duration.div_f64(self.time_scale)
+    }
+
     async fn wait(&self, duration: Duration) {
-        tokio::time::sleep(duration.div_f64(self.time_scale)).await;
+        tokio::time::sleep(self.scaled(duration)).await;
     }
 }

@@ -12,7 +12,7 @@ use crate::ecs::{keys, task_definitions, tasks};
 use crate::state::{Changes, StateError, decode, prefix_range};
 
 /// How long an ended task stays describable. Source: DescribeTasks reference, "at least an hour".
-pub const STOPPED_TASK_LIFE_MILLIS: i64 = 3600 * 1000;
+const STOPPED_TASK_LIFE: Duration = Duration::from_secs(3600);
 const INTERVAL: Duration = Duration::from_secs(60);
 
 impl NodeControl {
@@ -26,6 +26,7 @@ impl NodeControl {
     /// One pass over all accounts and regions.
     pub async fn sweep_once(&self) -> Result<(), StateError> {
         let now = self.state.now();
+        let life = self.state.clock().scaled(STOPPED_TASK_LIFE).as_millis();
         let mut scopes = std::collections::BTreeSet::new();
         for entry in self
             .state
@@ -50,7 +51,9 @@ impl NodeControl {
                         .record
                         .stopped_at
                         .filter(|_| task.record.last_status == TaskStatus::Stopped);
-                    if ended.is_some_and(|at| now.millis_since(at) > STOPPED_TASK_LIFE_MILLIS) {
+                    if ended.is_some_and(|at| {
+                        u128::try_from(now.millis_since(at)).is_ok_and(|age| age > life)
+                    }) {
                         changes.remove(&task);
                     }
                 }
