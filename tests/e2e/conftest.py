@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import images, machine  # noqa: E402
-from harness.server import ACCOUNT, Server, fresh_account  # noqa: E402
+from harness.server import ACCOUNT, Server, fresh_account, running  # noqa: E402
 from harness.tasks import Tasks  # noqa: E402
 
 # While this process has one thread.
@@ -38,6 +38,15 @@ def server(world, layout, tmp_path_factory):
     images.push(layout, server.address, "base:1")
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def own_servers():
+    """What a test started and did not stop, because it failed."""
+    before = list(running)
+    yield
+    for server in [server for server in running if server not in before and server.data_dir.parent.name.startswith("test_")]:
+        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,11 @@ CASES = {
         [sh("head -c 800m /dev/zero | tail")],
         every(codes_are(app=137), reason_has("OutOfMemoryError"))),
     # Lifecycle
+    "who depends on another stops before it": Case(
+        [sh("sleep 1", "end"),
+         sh("trap 'sleep 0.5; echo app >> /v/order; exit 0' TERM; while :; do sleep 0.1; done", "app", **volume("v", "/v"), **after("START", "db")),
+         sh("trap 'echo db >> /v/order; cat /v/order; exit 0' TERM; while :; do sleep 0.1; done", "db", **volume("v", "/v"))],
+        logs_are("app", "db", container="db"), fields={"volumes": [{"name": "v"}]}),
     "a container that is not essential may end": Case(
         [sh("exit 7", "side", essential=False), sh("sleep 1; exit 0", "app")], codes_are(side=7, app=0)),
     "the end of an essential container ends the others": Case(
@@ -201,6 +206,12 @@ CASES = {
     "SYS_PTRACE added": Case(
         [sh(CAPABILITIES, linuxParameters={"capabilities": {"add": ["SYS_PTRACE"]}})],
         lambda e: int(e.lines()[0].split()[1], 16) == DEFAULT_CAPABILITIES | SYS_PTRACE),
+    "tmpfs": Case(
+        [sh("grep ' /mem ' /proc/mounts", linuxParameters={"tmpfs": [{"containerPath": "/mem", "size": 16, "mountOptions": ["noexec"]}]})],
+        lambda e: "tmpfs" in e.lines()[0] and "size=16384k" in e.lines()[0] and "noexec" in e.lines()[0]),
+    "systemControls": Case(
+        [sh("cat /proc/sys/net/ipv4/tcp_keepalive_time", systemControls=[{"namespace": "net.ipv4.tcp_keepalive_time", "value": "123"}])],
+        logs_are("123")),
     "mounting is refused": Case(
         [sh("mount -t tmpfs x /tmp 2>/dev/null && echo mounted || echo refused")], logs_are("refused")),
     "the kernel's switches are read-only": Case(

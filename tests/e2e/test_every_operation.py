@@ -27,9 +27,10 @@ def models():
             yield pytest.param(model.operation_model(name), id=f"{service}-{name}")
 
 
+@pytest.mark.parametrize("parameters", [generate.minimal, generate.full], ids=["required only", "everything"])
 @pytest.mark.parametrize("operation", models())
-def test_an_operation_answers(operation, caller):
-    answer = caller.call(operation, generate.minimal(operation.input_shape))
+def test_an_operation_answers(operation, parameters, caller):
+    answer = caller.call(operation, parameters(operation.input_shape))
     assert answer.status != 500, answer
     shapes.check_answer(operation, answer.status, answer.headers, answer.body)
     if answer.status == 501:

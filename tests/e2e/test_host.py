@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from harness import images
 from harness.machine import run
 from harness.server import PROGRAM, Server, fresh_account
-from harness.tasks import Tasks, address
+from harness.tasks import Tasks, address, container_of, summary
 
 
 def traces(data_dir: Path) -> dict[str, list[str]]:
@@ -69,6 +71,32 @@ def test_what_was_there_is_there_again(layout, tmp_path):
     assert tasks.lines(task) == ["kept"]
     assert tasks.lines(tasks.run(tasks.container("echo new"))) == ["new"]
     assert again.stop() == 0
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_another_oci_runtime(runtime, layout, tmp_path):
+    server = Server(tmp_path / "data", "--create-repositories-on-push", "--oci-runtime", shutil.which(runtime))
+    images.push(layout, server.address, "base:1")
+    tasks = Tasks(server, fresh_account(), "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1")
+    task = tasks.run(tasks.container("echo ran; exit 4"))
+    if "hybrid mode not supported" in container_of(task).get("reason", ""):
+        pytest.skip(f"{runtime} does not run on hosts with both versions of cgroups")
+    assert (container_of(task).get("exitCode"), tasks.lines(task)) == (4, ["ran"]), summary(task)
+    assert server.stop() == 0
+
+
+def test_a_stopped_task_is_described_for_an_hour(layout, tmp_path):
+    server = Server(tmp_path / "data", "--create-repositories-on-push", "--time-scale", "1200")
+    images.push(layout, server.address, "base:1")
+    tasks = Tasks(server, fresh_account(), "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1")
+    arn = tasks.run(tasks.container("true"))["taskArn"]
+    assert tasks.ecs.describe_tasks(tasks=[arn])["failures"] == [], "not at once"
+    end = time.monotonic() + 30
+    while not (failures := tasks.ecs.describe_tasks(tasks=[arn])["failures"]):
+        assert time.monotonic() < end, "an hour is three seconds at this scale"
+        time.sleep(0.2)
+    assert failures == [{"arn": arn, "reason": "MISSING"}]
+    assert server.stop() == 0
 
 
 def test_a_data_directory_has_one_server(server):

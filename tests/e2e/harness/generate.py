@@ -19,9 +19,9 @@ def minimal(shape: Shape | None) -> dict:
     return {} if shape is None else _value(shape, required_only=True)
 
 
-def full(shape: Shape) -> dict:
-    """Every member, so that each can be made wrong in turn."""
-    return _value(shape, required_only=False)
+def full(shape: Shape | None) -> dict:
+    """Every member."""
+    return {} if shape is None else _value(shape, required_only=False)
 
 
 def _value(shape: Shape, required_only: bool, depth: int = 0):
@@ -52,7 +52,7 @@ def _value(shape: Shape, required_only: bool, depth: int = 0):
 SAMPLES = [
     "0", "docker.io", "/x", "000000000000", "arn:aws:iam::000000000000:role/x", "arn:aws:ecs:us-east-1:000000000000:cluster/x",
     "arn:aws:logs:us-east-1:000000000000:log-group:x", "arn:aws:signer:us-east-1:000000000000:/signing-profiles/xx",
-    "arn:aws:ecr:us-east-1:000000000000:repository/x", "sha256:" + "0" * 64, "application/json", "0" * 32, "s3://x/x",
+    "arn:aws:ecr:us-east-1:000000000000:repository/x", "sha256:" + "0" * 64, "application/json", "0" * 32, "s3://xxx/x",
     "arn:aws:kms:us-east-1:000000000000:key/x", "ROOT", "ecr", "https://x.example", "us-east-1",
     "00000000-0000-0000-0000-000000000000",
 ]

@@ -21,6 +21,8 @@ ACCOUNT = "000000000000"
 READY_SECONDS = 60
 STOP_SECONDS = 60
 
+# Those that a failed test has not stopped.
+running: list["Server"] = []
 _accounts = itertools.count(100_000_000_001)
 
 
@@ -42,6 +44,7 @@ class Server:
         line = self.process.stdout.readline()
         timer.cancel()
         assert line.startswith("ready http://"), f"{line!r}\n{self.errors.read_text()}"
+        running.append(self)
         self.endpoint = line.split()[1]
         self.address = self.endpoint.removeprefix("http://")
 
@@ -63,6 +66,8 @@ class Server:
 
     def stop(self) -> int:
         """SIGTERM; answers the exit code."""
+        if self in running:
+            running.remove(self)
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(STOP_SECONDS)

@@ -56,7 +56,8 @@ class Caller:
         authorization = f"AWS4-HMAC-SHA256 Credential={self.account}/{scope}, SignedHeaders=host, Signature={'0' * 64}"
         connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request(method, path, body, {"Authorization": authorization, **headers})
+            headers = {"Authorization": authorization} | headers
+            connection.request(method, path, body, {name: value for name, value in headers.items() if value is not None})
             answer = connection.getresponse()
             return Answer(answer.status, dict(answer.getheaders()), answer.read())
         finally:
