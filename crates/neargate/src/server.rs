@@ -13,7 +13,7 @@ use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
 use neargate_control::clock::Clock;
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
 use neargate_control::state::State;
-use neargate_control::{ec2, ecs, logs, sts};
+use neargate_control::{ec2, ecr, ecs, logs, sts};
 use neargate_domain::Scope;
 use neargate_log_store::LogStore;
 use neargate_node_api::node_service_server::NodeServiceServer;
@@ -21,8 +21,8 @@ use neargate_registry::{Registry, RegistryConfig};
 use neargate_store::EmbeddedStore;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::{health, housekeeping};
 use crate::images::RegistryImages;
+use crate::{health, housekeeping};
 
 /// Base64 of ECR's largest layer part (20 MiB), and the JSON around it.
 const MAX_LAYER_PART_BODY: usize = 29 << 20;
@@ -94,6 +94,10 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
     tokio::spawn(run_controllers(server.clone()));
     tokio::spawn(housekeeping::run(server.clone()));
     tokio::spawn(server.registry.clone().collect_forever());
+    tokio::spawn(ecr::run_lifecycle_forever(
+        server.registry.clone(),
+        config.clock.clone(),
+    ));
     let app = http(&server, &config);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
@@ -143,6 +147,10 @@ fn http(server: &Arc<Server>, config: &ServerConfig) -> axum::Router {
         neargate_aws_api::ec2::service(Arc::new(ec2::Ec2Service::new(
             server.state.clone(),
             addresses,
+        ))),
+        neargate_aws_api::ecr::service(Arc::new(ecr::EcrService::new(
+            server.registry.clone(),
+            server.state.clock().clone(),
         ))),
         neargate_aws_api::logs::service(Arc::new(logs::LogsService::new(
             server.state.clone(),

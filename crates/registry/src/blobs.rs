@@ -16,6 +16,10 @@ use crate::records::{ImageRecord, LayerRecord};
 use crate::registry::Registry;
 use crate::table::{self, Change};
 
+/// Setting of a registry: `ENABLED` (also when absent) or `DISABLED`. AWS: user guide, "blob mounting"; there it is off
+/// until it is turned on, because its repositories may differ in encryption, which ours do not.
+pub const BLOB_MOUNTING: &str = "BLOB_MOUNTING";
+
 /// A blob that a repository holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
@@ -62,6 +66,10 @@ impl Registry {
         from: Option<&RepositoryName>,
     ) -> Result<bool, RegistryError> {
         self.ensure_repository(scope, repository).await?;
+        let setting = self.setting::<String>(scope, BLOB_MOUNTING).await?;
+        if setting.is_some_and(|value| value == "DISABLED") {
+            return Ok(false);
+        }
         let _appearing = self.blob_lock.read().await;
         let size = match from {
             Some(from) => {

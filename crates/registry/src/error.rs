@@ -59,6 +59,9 @@ pub enum RegistryError {
     ManifestUnknown,
     #[error("{0}")]
     ManifestInvalid(String),
+    /// Text: PutImage, as moto's suite has it.
+    #[error("image manifest mediatype not provided in manifest or parameter")]
+    MediaTypeMissing,
     #[error("layers are missing in the repository: {}", list(.0))]
     LayersUnknown(Vec<Digest>),
     #[error("manifests that the index refers to are missing in the repository: {}", list(.0))]

@@ -54,6 +54,11 @@ impl Registry {
         Ok(report)
     }
 
+    /// The accounts and regions into which something was pushed.
+    pub fn registries(&self) -> Result<Vec<Scope>, RegistryError> {
+        Ok(self.files.registries()?)
+    }
+
     async fn unlink_unused_blobs(&self, scope: &Scope) -> Result<usize, RegistryError> {
         let (repositories, _) = self.repositories(scope, None, 0).await?;
         let mut removed = 0;

@@ -59,10 +59,7 @@ impl Registry {
         }
         self.ensure_repository(scope, repository).await?;
         if put.must_be_new && put.media_type.is_none() && !manifest::names_its_type(&put.bytes) {
-            // Text: PutImage as moto's suite has it.
-            return Err(RegistryError::ManifestInvalid(
-                "image manifest mediatype not provided in manifest or parameter".into(),
-            ));
+            return Err(RegistryError::MediaTypeMissing);
         }
         let parsed = manifest::parse(&put.bytes, put.media_type.as_deref())?;
         let algorithm = put

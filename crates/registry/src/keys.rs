@@ -15,7 +15,7 @@ pub const TOKEN_KEY: &str = "/ecr/token-key";
 pub const ALL: &str = "/ecr/";
 
 /// Kinds of records that belong to a repository, and the character that ends its name in their keys.
-pub const OF_REPOSITORY: [(&str, char); 7] = [
+pub const OF_REPOSITORY: [(&str, char); 8] = [
     ("images", '@'),
     ("manifests", '@'),
     ("tags", ':'),
@@ -23,6 +23,7 @@ pub const OF_REPOSITORY: [(&str, char); 7] = [
     ("parents", '@'),
     ("referrers", '@'),
     ("pulls", '@'),
+    ("notes", ':'),
 ];
 
 fn of(scope: &Scope, kind: &str, rest: impl std::fmt::Display) -> String {
@@ -107,6 +108,11 @@ pub fn referrer(scope: &Scope, name: &RepositoryName, subject: &Digest, digest: 
 /// When an image was last pulled.
 pub fn pull(scope: &Scope, name: &RepositoryName, digest: &Digest) -> String {
     of(scope, "pulls", format_args!("{name}@{digest}"))
+}
+
+/// What the ECR API keeps beside a repository, under a name of its own.
+pub fn note(scope: &Scope, name: &RepositoryName, note: &str) -> String {
+    of(scope, "notes", format_args!("{name}:{note}"))
 }
 
 pub fn templates(scope: &Scope) -> String {

@@ -35,7 +35,7 @@ mod token;
 mod uploads;
 
 pub use auth::{Access, AuthMode};
-pub use blobs::Blob;
+pub use blobs::{BLOB_MOUNTING, Blob};
 pub use deletes::{DeletedImage, ImageRef};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use error::RegistryError;

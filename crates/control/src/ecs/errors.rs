@@ -2,11 +2,10 @@
 //! public output of the real service.
 
 use neargate_aws_api::ecs::types::{
-    AttributeLimitExceededException, ClientException, ClusterContainsContainerInstancesException,
-    ClusterContainsTasksException, ClusterNotFoundException, ConflictException,
-    InvalidParameterException, PlatformTaskDefinitionIncompatibilityException,
-    PlatformUnknownException, ResourceInUseException, ResourceNotFoundException,
-    TargetNotFoundException,
+    AttributeLimitExceededException, ClientException, ClusterContainsTasksException,
+    ClusterNotFoundException, ConflictException, InvalidParameterException,
+    PlatformTaskDefinitionIncompatibilityException, PlatformUnknownException,
+    ResourceInUseException, TargetNotFoundException,
 };
 use neargate_aws_wire::error::ApiError;
 
@@ -27,19 +26,8 @@ pub fn cluster_contains_tasks() -> ApiError {
         .into()
 }
 
-pub fn cluster_contains_container_instances() -> ApiError {
-    ClusterContainsContainerInstancesException::new(
-        "The Cluster cannot be deleted while Container Instances are active or draining.",
-    )
-    .into()
-}
-
 pub fn resource_in_use(message: impl Into<String>) -> ApiError {
     ResourceInUseException::new(message).into()
-}
-
-pub fn resource_not_found(message: impl Into<String>) -> ApiError {
-    ResourceNotFoundException::new(message).into()
 }
 
 pub fn target_not_found(message: impl Into<String>) -> ApiError {

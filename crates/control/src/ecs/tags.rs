@@ -8,7 +8,7 @@ use neargate_domain::{Arn, Scope};
 use super::records::{ClusterRecord, Tags, TaskDefinitionRecord, TaskRecord};
 use super::{errors, keys, task_definitions};
 use crate::scope_of;
-use crate::state::{Attempt, Changes, State};
+use crate::state::{Changes, State};
 
 /// Most tags of a resource (quota).
 pub const MAX_TAGS: usize = 50;

@@ -184,10 +184,6 @@ impl Board {
         })
     }
 
-    pub fn get(&self, key: &str) -> Option<Arc<Stored<TaskRecord>>> {
-        self.inner.lock().tasks.get(key).cloned()
-    }
-
     /// Tasks that have not ended and have this node.
     pub fn active_tasks_of(&self, node_id: &str) -> Vec<Arc<Stored<TaskRecord>>> {
         let inner = self.inner.lock();

@@ -102,7 +102,9 @@ impl From<RegistryError> for OciError {
             E::SizeInvalid(_) => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
             E::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
             E::ManifestUnknown => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
-            E::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+            E::ManifestInvalid(_) | E::MediaTypeMissing => {
+                (StatusCode::BAD_REQUEST, "MANIFEST_INVALID")
+            }
             E::LayersUnknown(_) | E::ChildrenUnknown(_) => {
                 (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN")
             }

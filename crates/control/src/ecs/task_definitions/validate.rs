@@ -379,14 +379,13 @@ fn check_logs(request: &RegisterTaskDefinitionRequest, container: &ContainerDefi
                 ));
             }
         }
-        LogDriver::Awsfirelens => {
+        LogDriver::Awsfirelens
             if !request
                 .container_definitions
                 .iter()
-                .any(|c| c.firelens_configuration.is_some())
-            {
-                return Err("When awsfirelens log driver is specified in log configuration, a firelens configuration object must be specified".to_owned());
-            }
+                .any(|c| c.firelens_configuration.is_some()) =>
+        {
+            return Err("When awsfirelens log driver is specified in log configuration, a firelens configuration object must be specified".to_owned());
         }
         _ => {}
     }
@@ -722,7 +721,10 @@ fn check_fargate_container(
     }
     let image = container.image.as_deref().unwrap_or_default();
     if request.execution_role_arn.is_none() && is_ecr_image(image) {
-        return Err("Fargate requires task definition to have execution role ARN to support ECR images.".to_owned());
+        return Err(
+            "Fargate requires task definition to have execution role ARN to support ECR images."
+                .to_owned(),
+        );
     }
     let Some(logs) = &container.log_configuration else {
         return Ok(());
@@ -755,4 +757,323 @@ fn check_fargate_container(
 fn is_ecr_image(image: &str) -> bool {
     let host = image.split('/').next().unwrap_or_default();
     host.contains(".dkr.ecr.") && host.ends_with(".amazonaws.com")
+}
+
+#[cfg(test)]
+mod tests {
+    use neargate_aws_api::ecs::types::*;
+    use neargate_aws_wire::json::from_json;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A definition that Fargate takes.
+    fn base() -> Value {
+        json!({
+            "family": "web",
+            "requiresCompatibilities": ["FARGATE"],
+            "networkMode": "awsvpc",
+            "cpu": "256",
+            "memory": "512",
+            "executionRoleArn": "arn:aws:iam::000000000000:role/x",
+            "volumes": [{ "name": "v" }],
+            "containerDefinitions": [
+                { "name": "c", "image": "i", "portMappings": [{ "containerPort": 80 }] },
+                { "name": "d", "image": "i", "essential": false }
+            ]
+        })
+    }
+
+    fn verdict(change: impl FnOnce(&mut Value)) -> Verdict {
+        let mut request = base();
+        change(&mut request);
+        let text = serde_json::to_vec(&request).expect("JSON");
+        let request: RegisterTaskDefinitionRequest =
+            from_json(&text).expect("a request of the model");
+        check(&request)
+    }
+
+    /// Sets one member (a JSON pointer below the request) and checks the message.
+    fn check_member(pointer: &str, value: Value, want: &str) {
+        let got = verdict(|request| {
+            let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
+            let parent = request.pointer_mut(parent).expect("the parent is there");
+            match parent {
+                Value::Array(items) => {
+                    items[member.parse::<usize>().expect("an index")] = value.clone()
+                }
+                parent => parent[member] = value.clone(),
+            }
+        });
+        assert_eq!(got.err().as_deref(), Some(want), "{pointer} = {value}");
+    }
+
+    #[test]
+    fn a_correct_definition_passes() {
+        assert_eq!(verdict(|_| {}), Ok(()));
+    }
+
+    #[test]
+    fn violations_get_the_texts_of_aws() {
+        let container = "/containerDefinitions/0";
+        let logs = |options: Value| json!({ "logDriver": "awslogs", "options": options });
+        for (pointer, value, want) in [
+            (
+                "/cpu",
+                json!("1024"),
+                "No Fargate configuration exists for given values: 1024 CPU, 512 memory. See the Amazon ECS documentation for the valid values.",
+            ),
+            ("/cpu", json!("much"), "Invalid 'cpu' setting for task."),
+            (
+                "/networkMode",
+                json!("bridge"),
+                "Fargate only supports network mode ‘awsvpc’.",
+            ),
+            (
+                "/ephemeralStorage",
+                json!({ "sizeInGiB": 20 }),
+                "EphemeralStorage size should be at least 21",
+            ),
+            (
+                "/pidMode",
+                json!("host"),
+                "Tasks using the Fargate launch type do not support pidMode 'host'",
+            ),
+            (
+                "/ipcMode",
+                json!("host"),
+                "Fargate compatible task definitions do not support ipcMode",
+            ),
+            (
+                "/volumes/0",
+                json!({ "name": "v", "host": { "sourcePath": "/x" } }),
+                "Fargate compatible task definitions do not support sourcePath",
+            ),
+            (
+                "/family",
+                json!("a b"),
+                "Family contains invalid characters.",
+            ),
+            (
+                "/placementConstraints",
+                json!([{ "type": "memberOf", "expression": "x" }]),
+                "Fargate compatible task definitions do not support constraints",
+            ),
+        ] {
+            check_member(pointer, value, want);
+        }
+        for (member, value, want) in [
+            (
+                "name",
+                json!("d"),
+                "Container names must be unique within a task definition",
+            ),
+            (
+                "essential",
+                json!(false),
+                "Task definition doesn't have any essential container",
+            ),
+            (
+                "cpu",
+                json!(512),
+                "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.",
+            ),
+            (
+                "memory",
+                json!(1024),
+                "The 'memory' setting for container 'c' is greater than for the task",
+            ),
+            (
+                "privileged",
+                json!(true),
+                "Fargate requires that the 'privileged' setting be 'false'",
+            ),
+            (
+                "links",
+                json!(["d"]),
+                "Links are not supported when networkMode=awsvpc",
+            ),
+            (
+                "hostname",
+                json!("h"),
+                "hostname is not supported on container when networkMode=awsvpc",
+            ),
+            (
+                "extraHosts",
+                json!([{ "hostname": "h", "ipAddress": "1.1.1.1" }]),
+                "Extra hosts are not supported on container when networkMode=awsvpc",
+            ),
+            (
+                "dnsServers",
+                json!(["1.1.1.1"]),
+                "DNS servers are not supported on container when networkMode=awsvpc",
+            ),
+            (
+                "disableNetworking",
+                json!(true),
+                "Disable Networking is not supported on container when networkMode=awsvpc",
+            ),
+            (
+                "portMappings",
+                json!([{ "containerPort": 80, "hostPort": 81 }]),
+                "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
+            ),
+            (
+                "portMappings",
+                json!([{ "containerPort": 0 }]),
+                "Invalid 'containerPort' setting for container 'c'.",
+            ),
+            (
+                "portMappings",
+                json!([{ "containerPortRange": "9-1" }]),
+                "Invalid 'containerPortRange' setting for container 'c'.",
+            ),
+            (
+                "portMappings",
+                json!([{ "containerPort": 80, "containerPortRange": "1-9" }]),
+                "cannot specify both single port and port range",
+            ),
+            (
+                "portMappings",
+                json!([{ "containerPort": 80 }, { "containerPort": 80 }]),
+                "container port is used multiple times in task",
+            ),
+            (
+                "portMappings",
+                json!([{ "containerPort": 80, "name": "n" }, { "containerPort": 81, "name": "n" }]),
+                "port mapping name is already used",
+            ),
+            (
+                "mountPoints",
+                json!([{ "sourceVolume": "w", "containerPath": "/w" }]),
+                "Unknown volume 'w'.",
+            ),
+            (
+                "dependsOn",
+                json!([{ "containerName": "x", "condition": "START" }]),
+                "Cannot depend on container x because it does not exist",
+            ),
+            (
+                "dependsOn",
+                json!([{ "containerName": "c", "condition": "START" }]),
+                "Container dependencies must not have cycles.",
+            ),
+            (
+                "dependsOn",
+                json!([{ "containerName": "d", "condition": "HEALTHY" }]),
+                "A dependency container with HEALTHY condition must have health check configured",
+            ),
+            (
+                "restartPolicy",
+                json!({ "enabled": true, "restartAttemptPeriod": 59 }),
+                "the 'restartAttemptPeriod' setting for container 'c' must be between 60 and 1800",
+            ),
+            (
+                "stopTimeout",
+                json!(121),
+                "Invalid 'stopTimeout' setting for container 'c'. It must be between 2 and 120 seconds on Fargate.",
+            ),
+            (
+                "linuxParameters",
+                json!({ "capabilities": { "add": ["SYS_ADMIN"] } }),
+                "SYS_ADMIN is not allowed on Fargate.",
+            ),
+            (
+                "linuxParameters",
+                json!({ "sharedMemorySize": 64 }),
+                "Fargate compatible task definitions do not support sharedMemorySize",
+            ),
+            (
+                "linuxParameters",
+                json!({ "maxSwap": 64 }),
+                "Fargate compatible task definitions do not support maxSwap",
+            ),
+            (
+                "linuxParameters",
+                json!({ "devices": [{ "hostPath": "/dev/x" }] }),
+                "Fargate compatible task definitions do not support devices",
+            ),
+            (
+                "dockerSecurityOptions",
+                json!(["x"]),
+                "Fargate compatible task definitions do not support dockerSecurityOptions",
+            ),
+            (
+                "resourceRequirements",
+                json!([{ "type": "GPU", "value": "1" }]),
+                "Tasks using the Fargate launch type do not support GPU resource requirements",
+            ),
+            (
+                "logConfiguration",
+                logs(json!({ "awslogs-region": "r" })),
+                "Log driver awslogs requires options: awslogs-group",
+            ),
+            (
+                "logConfiguration",
+                logs(json!({})),
+                "Log driver awslogs requires options: awslogs-group, awslogs-region",
+            ),
+            (
+                "logConfiguration",
+                logs(json!({ "awslogs-region": "r", "awslogs-group": "g" })),
+                "Fargate requires log configuration options to include awslogs-stream-prefix",
+            ),
+            (
+                "logConfiguration",
+                json!({ "logDriver": "awsfirelens" }),
+                "When awsfirelens log driver is specified in log configuration, a firelens configuration object must be specified",
+            ),
+        ] {
+            check_member(&format!("{container}/{member}"), value, want);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (member, want) in [
+            (
+                "cpu",
+                "Fargate requires that 'cpu' be defined at the task level.",
+            ),
+            (
+                "memory",
+                "Invalid setting for container 'c'. At least one of 'memory' or 'memoryReservation' must be specified.",
+            ),
+        ] {
+            let got = verdict(|request| {
+                request.as_object_mut().expect("an object").remove(member);
+            });
+            assert_eq!(got.err().as_deref(), Some(want), "{member}");
+        }
+        let secret = json!([{ "name": "S", "valueFrom": "s" }]);
+        let got = verdict(|request| {
+            request
+                .as_object_mut()
+                .expect("an object")
+                .remove("executionRoleArn");
+            request["containerDefinitions"][0]["secrets"] = secret;
+        });
+        assert_eq!(
+            got.err().as_deref(),
+            Some(
+                "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
+            )
+        );
+    }
+
+    #[test]
+    fn a_dependency_that_must_exit_cannot_be_essential() {
+        for condition in ["COMPLETE", "SUCCESS"] {
+            let got = verdict(|request| {
+                request["containerDefinitions"][1]["dependsOn"] =
+                    json!([{ "containerName": "c", "condition": condition }]);
+            });
+            assert_eq!(
+                got.err().as_deref(),
+                Some(
+                    "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container"
+                )
+            );
+        }
+    }
 }
