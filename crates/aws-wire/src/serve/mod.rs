@@ -7,6 +7,7 @@
 mod body;
 mod coding;
 mod dispatch;
+mod form;
 
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -8,3 +8,4 @@ pub mod literal;
 pub mod loader;
 pub mod malformed;
 pub mod runner;
+pub mod shapes;
