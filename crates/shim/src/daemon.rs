@@ -15,6 +15,7 @@ use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2,
 
 use crate::args::{Args, UsageError};
 use crate::files;
+use crate::journal;
 use crate::run::Shim;
 use crate::spec::{ShimSpec, SpecError};
 
@@ -135,6 +136,7 @@ fn become_shim(spec: ShimSpec, report: &mut Option<fs::File>) -> Result<(), Shim
     if fs::exists(files::STATE).map_err(ShimError::io("state.json"))? {
         return Err(ShimError::Ran);
     }
+    journal::begin();
     // Fails without privileges, and is then only a lesser protection.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     nix::sys::prctl::set_child_subreaper(true).map_err(ShimError::errno("subreaper"))?;

@@ -1,7 +1,7 @@
 //! Names in a task's directory, and how its files are replaced.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) const SPEC: &str = "shim.json";
@@ -19,18 +19,16 @@ pub(crate) fn log_dir(name: &str) -> PathBuf {
     Path::new("logs").join(name)
 }
 
-/// Replaces a file in one step. `durable`: it is on the disk when this returns.
-pub(crate) fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+/// Replaces a file in one step, for readers on this host; [`sync`] makes it last.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    if durable {
-        file.sync_data()?;
-    }
-    fs::rename(&temporary, path)?;
-    if durable {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, path)
+}
+
+/// Waits until the disk has a file and its name.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_data()?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
 }

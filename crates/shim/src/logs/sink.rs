@@ -178,6 +178,10 @@ impl LogSink {
         self.retry_at.is_none() && self.flush(now)
     }
 
+    pub fn has_container_ended(&self) -> bool {
+        self.container_ended
+    }
+
     pub fn container_ended(&mut self) {
         self.container_ended = true;
     }
@@ -219,4 +223,118 @@ pub(crate) enum SinkError {
     Io(#[from] std::io::Error),
     #[error("multiline pattern: {0}")]
     Pattern(#[from] regex_lite::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::SpoolReader;
+
+    fn sink(dir: &Path, mode: LogMode) -> LogSink {
+        let spec = LogSpec {
+            mode,
+            multiline_pattern: None,
+        };
+        LogSink::create(dir, &spec).expect("a writable directory")
+    }
+
+    fn messages(dir: &Path) -> Vec<String> {
+        let batch = SpoolReader::open(dir, 0)
+            .next_batch(1 << 20)
+            .expect("a readable spool");
+        batch
+            .events
+            .into_iter()
+            .map(|event| event.message)
+            .collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_told_when_there_is_room() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut sink = sink(
+            dir.path(),
+            LogMode::NonBlocking {
+                max_buffer_bytes: 100,
+            },
+        );
+        for line in ["a", "b", "c"] {
+            sink.line(0, Moment(0), &line.repeat(30));
+        }
+        assert!(sink.flush(Moment(0)), "there is something new");
+        assert_eq!(messages(dir.path()).len(), 2);
+        assert!(sink.takes_more(), "never holds the container");
+        assert!(sink.acknowledge(2, Moment(0)), "the marker is new");
+        let marker = "[neargate] 1 log lines dropped: the log buffer of 100 bytes was full";
+        assert_eq!(
+            messages(dir.path()).last().map(String::as_str),
+            Some(marker)
+        );
+        sink.line(0, Moment(0), &"d".repeat(30));
+        sink.close(Moment(0));
+        let marker_at_the_end = messages(dir.path());
+        assert_eq!(
+            marker_at_the_end
+                .iter()
+                .filter(|text| *text == marker)
+                .count(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_blocking_log_takes_no_more_until_it_is_acknowledged() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut sink = sink(dir.path(), LogMode::Blocking);
+        let line = "x".repeat(100_000);
+        let mut lines = 0;
+        while sink.takes_more() {
+            sink.line(0, Moment(0), &line);
+            sink.flush(Moment(0));
+            lines += 1;
+        }
+        assert_eq!(lines, BLOCKING_BUFFER_BYTES.div_ceil(100_012));
+        sink.container_ended();
+        assert!(sink.takes_more(), "what the pipe still holds");
+        sink.acknowledge(1, Moment(0));
+        assert_eq!(sink.next_wake(), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_or_waited_for() {
+        // A directory in place of the segment is as good as a full disk: it cannot be written.
+        for (mode, waits) in [
+            (LogMode::Blocking, true),
+            (
+                LogMode::NonBlocking {
+                    max_buffer_bytes: 1 << 20,
+                },
+                false,
+            ),
+            (LogMode::Newest, false),
+        ] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let mut sink = sink(dir.path(), mode);
+            let segment = dir.path().join("00000000000000000000.log");
+            std::fs::create_dir(&segment).expect("a directory");
+            sink.line(0, Moment(0), "one");
+            sink.line(0, Moment(0), "two");
+            assert!(!sink.flush(Moment(0)), "{mode:?}");
+            assert_eq!(sink.takes_more(), !waits, "{mode:?}");
+            assert_eq!(sink.next_wake().is_some(), waits, "{mode:?}");
+            std::fs::remove_dir(&segment).expect("a directory");
+            sink.tick(Moment(2000));
+            sink.line(0, Moment(0), "three");
+            sink.close(Moment(3000));
+            let want: &[&str] = match waits {
+                true => &["one", "two", "three"],
+                false => &["[neargate] 2 log lines dropped: the disk was full", "three"],
+            };
+            let mut got = messages(dir.path());
+            if mode == LogMode::Newest {
+                got.sort();
+            }
+            assert_eq!(got, want, "{mode:?}");
+        }
+    }
 }

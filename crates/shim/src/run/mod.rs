@@ -116,6 +116,7 @@ impl Shim {
             self.keep_time();
             self.publish();
             self.send();
+            self.sync();
         }
         self.end();
         Ok(())

@@ -135,6 +135,7 @@ impl Shim {
         } = &mut self.output;
         let stream = &mut streams[index];
         let sink = &mut self.containers[stream.container].sink;
+        let ended = sink.has_container_ended();
         let mut take = |line: &str| sink.line(timestamp, now, line);
         buffer.resize(READ_BYTES, 0);
         let turn = match stream.file.read(buffer) {
@@ -144,10 +145,10 @@ impl Shim {
             }
             Ok(count) => {
                 stream.splitter.feed(&buffer[..count], &mut take);
-                if count < READ_BYTES {
-                    Turn::Dry
-                } else {
-                    Turn::More
+                // A short read has emptied the pipe, but says nothing about its end.
+                match count < READ_BYTES && !ended {
+                    true => Turn::Dry,
+                    false => Turn::More,
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Turn::More,

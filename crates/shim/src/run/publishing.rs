@@ -22,6 +22,8 @@ pub(super) struct Published {
     last: Option<ShimState>,
     json: String,
     retry_at: Option<Moment>,
+    /// A container has ended since the state was last made to survive the host.
+    sync_due: bool,
     started_at: Option<i64>,
     stopping_at: Option<i64>,
     pub ended_at: Option<i64>,
@@ -37,6 +39,7 @@ impl Published {
             last: None,
             json: String::new(),
             retry_at: None,
+            sync_due: false,
             started_at: None,
             stopping_at: None,
             ended_at: None,
@@ -97,17 +100,15 @@ impl Shim {
                 |container: &&ContainerProgress| container.status == ContainerStatus::Stopped;
             state.containers.iter().filter(stopped).count()
         };
-        let durable = ends(&state) > self.published.last.as_ref().map_or(0, ends) || retry;
+        let ended_before = self.published.last.as_ref().map_or(0, ends);
+        self.published.sync_due |= ends(&state) > ended_before;
         state.sequence += 1;
         // Our own types always serialise into memory.
         self.published.json = serde_json::to_string(&state).unwrap_or_default();
         self.published.last = Some(state);
         self.published.retry_at = None;
-        if let Err(error) = files::replace(
-            Path::new(files::STATE),
-            self.published.json.as_bytes(),
-            durable,
-        ) {
+        if let Err(error) = files::replace(Path::new(files::STATE), self.published.json.as_bytes())
+        {
             super::note("cannot write state.json", error);
             self.published.retry_at = Some(now.after(WRITE_RETRY));
         }
@@ -136,6 +137,15 @@ impl Shim {
             }
         }
         self.control.send(&self.poller, published);
+    }
+
+    /// Exit codes are made to survive the host. After everybody was told, because a busy disk takes its time.
+    pub(super) fn sync(&mut self) {
+        if std::mem::take(&mut self.published.sync_due)
+            && let Err(error) = files::sync(Path::new(files::STATE))
+        {
+            super::note("cannot sync state.json", error);
+        }
     }
 
     /// The state with the sequence of the last one.

@@ -85,6 +85,7 @@ impl Shim {
     pub(super) fn end(&mut self) {
         self.close_logs();
         self.publish();
+        self.sync();
         let _ = std::fs::remove_file(files::SOCKET);
         for id in std::mem::take(&mut self.shutdown_asked_by) {
             self.done(id, "shutdown");

@@ -151,7 +151,7 @@ impl SpoolWriter {
     pub fn close(&mut self) -> io::Result<()> {
         self.file = None;
         let end = self.next_sequence.to_string();
-        files::replace(&self.dir.join(END), end.as_bytes(), false)
+        files::replace(&self.dir.join(END), end.as_bytes())
     }
 }
 

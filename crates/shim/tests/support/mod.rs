@@ -270,6 +270,14 @@ impl Drop for Task {
                 .args(["delete", "--force", &container.id])
                 .output();
         }
+        for hierarchy in fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            // Shared by all tests; the last one takes it away.
+            let _ = fs::remove_dir(hierarchy.path().join("neargate-shimtest"));
+        }
         if let Ok(Some(state)) = ShimState::read(self.path())
             && Path::new(&format!("/proc/{}/cmdline", state.shim_pid)).exists()
             && fs::read_to_string(format!("/proc/{}/cmdline", state.shim_pid))
