@@ -1,5 +1,7 @@
 //! `exec`: another process in a running container, for health checks and ECS Exec.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -109,7 +111,13 @@ impl ProcessFile {
         let path = dir.join(format!("process-{}.json", std::process::id()));
         let text = serde_json::to_vec(process)
             .map_err(|e| RuntimeError::internal("cannot write process", e))?;
-        std::fs::write(&path, text)
+        // Private: the environment holds secrets.
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        file.and_then(|mut file| file.write_all(&text))
             .map_err(|e| RuntimeError::internal("cannot write process", e))?;
         Ok(ProcessFile { path })
     }

@@ -3,7 +3,7 @@
 //! libcontainer reads `config.json` from a directory. It gets a copy without what our executor does itself (seccomp
 //! and capabilities, see [`crate::filter`]) and with the paths made absolute, in a directory beside the state.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Mount, Spec};
@@ -31,7 +31,9 @@ impl StagedBundle {
         let dir = root.join(format!("@staged-{id}-{}", std::process::id()));
         let text = serde_json::to_vec(&spec)
             .map_err(|e| RuntimeError::internal("cannot write the spec", e))?;
-        std::fs::create_dir_all(&dir)
+        // Private: the environment of a container holds its secrets.
+        std::fs::create_dir_all(root)
+            .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(&dir))
             .and_then(|()| std::fs::write(dir.join("config.json"), text))
             .map_err(|e| RuntimeError::internal("cannot write the spec", e))?;
         Ok(StagedBundle { dir, confinement })

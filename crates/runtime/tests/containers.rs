@@ -27,6 +27,22 @@ fn a_container_is_what_its_settings_say() {
     let nofile = default_nofile();
     let caps = |value: &str| format!("CapEff:\t{value}\n");
     let rows: Vec<(&str, &str, &str, ContainerSettings, i32, String)> = vec![
+        (
+            "garbage",
+            "",
+            "",
+            ContainerSettings { entry_point: Some(words(&["garbage"])), ..settings() },
+            255,
+            "exec /bin/garbage: exec format error\n".into(),
+        ),
+        (
+            "orphan",
+            "",
+            "",
+            ContainerSettings { entry_point: Some(words(&["orphan"])), init_process_enabled: true, ..settings() },
+            255,
+            "exec /bin/orphan: no such file or directory\n".into(),
+        ),
         ("exit", "exit 7", "", settings(), 7, String::new()),
         (
             "env",

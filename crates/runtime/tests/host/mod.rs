@@ -231,6 +231,11 @@ fn make_rootfs(root: &Path) {
         "root:x:0:\nstaff:x:50:app\napp:x:1000:\n",
     )
     .expect("written");
+    for (name, text) in [("garbage", "\x01\x02"), ("orphan", "#!/no/interpreter\n")] {
+        std::fs::write(root.join("bin").join(name), text).expect("written");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(root.join("bin").join(name), executable).expect("executable");
+    }
     std::fs::write(root.join("bin/plain"), "not executable").expect("written");
 }
 
