@@ -16,15 +16,20 @@ from harness.server import PROGRAM, Server, fresh_account
 from harness.tasks import Tasks, address, container_of, summary
 
 
+# Instances that were seen here. Other Neargates on the machine, whose cgroups show too, come and go as they like.
+_instances: set[str] = set()
+
+
 def traces(data_dir: Path) -> dict[str, list[str]]:
     """What on this machine belongs to a Neargate, in this process's namespaces."""
+    _instances.update(path.name for path in Path("/run/neargate").iterdir())
     return {
         "namespaces": sorted(str(path) for path in Path("/run/neargate").glob("*/netns/*")),
         "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(data_dir) in line or "/run/neargate/" in line],
         "devices": sorted(link["ifname"] for link in json.loads(run("ip", "-j", "link")) if link["ifname"].startswith("ng")),
         "tables": sorted(line for line in run("nft", "list", "tables").splitlines() if "neargate" in line),
         "rules": sorted(line for line in run("ip", "rule").splitlines() if "fwmark" in line),
-        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/neargate/*") if path.is_dir()),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/neargate/*") if path.name in _instances),
         "processes": sorted(words for words in map(command_line, Path("/proc").glob("[0-9]*")) if str(data_dir) in words),
     }
 
