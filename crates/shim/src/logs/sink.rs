@@ -182,8 +182,9 @@ impl LogSink {
         self.container_ended
     }
 
-    pub fn container_ended(&mut self) {
-        self.container_ended = true;
+    /// The container's run is over, or another has begun.
+    pub fn set_container_ended(&mut self, ended: bool) {
+        self.container_ended = ended;
     }
 
     /// The container's output is at its end: writes what is left, and that nothing follows.
@@ -294,7 +295,7 @@ mod tests {
             lines += 1;
         }
         assert_eq!(lines, BLOCKING_BUFFER_BYTES.div_ceil(100_012));
-        sink.container_ended();
+        sink.set_container_ended(true);
         assert!(sink.takes_more(), "what the pipe still holds");
         sink.acknowledge(1, Moment(0));
         assert_eq!(sink.next_wake(), None);

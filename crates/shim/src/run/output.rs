@@ -88,7 +88,7 @@ impl Shim {
 
     /// Reads what the pipes of a container hold now, as far as its log takes it.
     pub(super) fn drain_output(&mut self, container: usize) {
-        self.containers[container].sink.container_ended();
+        self.containers[container].sink.set_container_ended(true);
         self.resume(container);
         let mut index = 0;
         while index < self.output.streams.len() {

@@ -97,6 +97,7 @@ impl Shim {
         // One that has ended already has no entry in /proc any more, if it was reaped.
         container.process = ProcessId::of(pid);
         container.started_at.get_or_insert_with(wall_millis);
+        container.sink.set_container_ended(false);
         self.output.open(&self.poller, index, stdout);
         self.output.open(&self.poller, index, stderr);
         self.handle(Event::Started { container: index });
