@@ -1,29 +1,18 @@
 //! A `kill -9` while sources ship numbered events: every event that was acknowledged is there, once, in order, and the
-//! sources go on where they were. A program of its own, because it starts itself as the process that is killed.
+//! sources go on where they were.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use neargate_log_store::{Event, GroupKey, Limits, LogStore, Order, Query, StreamKey};
+use crate::{runtime, stream};
+use neargate_log_store::{Event, Limits, LogStore, Order, Query};
 
-const CHILD: &str = "ship-until-killed";
+/// First argument of the child.
+pub const CHILD: &str = "ship-until-killed";
 const ROUNDS: usize = 8;
 const SOURCES: usize = 4;
 const BATCH: u64 = 3;
-
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(1).map(String::as_str) {
-        Some(CHILD) => ship_until_killed(arguments[2].as_ref()),
-        // Test runners ask for names first; this program is one test.
-        Some("--list") => println!("kill: test"),
-        _ => {
-            acknowledged_events_survive();
-            println!("test acknowledged_events_survive_kill_9_once_each ... ok");
-        }
-    }
-}
 
 fn open(directory: &Path) -> LogStore {
     // Small, so that segments and journals change often.
@@ -35,27 +24,8 @@ fn open(directory: &Path) -> LogStore {
     LogStore::open_with(directory, limits).expect("the log store opens")
 }
 
-fn stream(source: usize) -> StreamKey {
-    StreamKey {
-        group: GroupKey {
-            account: "000000000000".into(),
-            region: "us-east-1".into(),
-            group: "/ecs/app".into(),
-        },
-        stream: format!("app/app/{source}"),
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime starts")
-}
-
 /// The numbers of a source's events, as stored. An event's message is its number.
-async fn stored(store: &LogStore, source: usize) -> Vec<u64> {
+pub async fn stored(store: &LogStore, source: usize) -> Vec<u64> {
     let key = stream(source);
     let mut numbers = Vec::new();
     let mut after = None;
@@ -82,7 +52,7 @@ async fn stored(store: &LogStore, source: usize) -> Vec<u64> {
     }
 }
 
-fn ship_until_killed(directory: &Path) {
+pub fn ship_until_killed(directory: &Path) {
     runtime().block_on(async {
         let store = open(directory);
         let sources: Vec<_> = (0..SOURCES)
@@ -117,7 +87,7 @@ fn ship_until_killed(directory: &Path) {
     });
 }
 
-fn acknowledged_events_survive() {
+pub fn acknowledged_events_survive() {
     let directory = tempfile::tempdir().expect("the temporary directory is writable");
     for round in 0..ROUNDS {
         let acknowledged = run_and_kill(directory.path(), round * 61);
