@@ -145,7 +145,6 @@ fn become_shim(spec: ShimSpec, report: &mut Option<fs::File>) -> Result<(), Shim
     if let Some(mut report) = report.take() {
         let _ = report.write_all(&[READY]);
     }
-    trim_heap();
     shim.run().map_err(ShimError::errno("epoll"))
 }
 
@@ -167,13 +166,4 @@ fn lock_directory() -> Result<Flock<fs::File>, ShimError> {
 fn close_inherited() {
     // SAFETY: nothing in this process has opened a descriptor yet (see `main`), so nobody loses one of his own.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
-}
-
-/// Gives back what reading the spec has left free.
-fn trim_heap() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim only returns free memory to the kernel.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }

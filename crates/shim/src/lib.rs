@@ -27,6 +27,7 @@ mod daemon;
 mod files;
 mod journal;
 mod logs;
+mod memory;
 mod poller;
 mod run;
 

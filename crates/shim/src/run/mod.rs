@@ -22,6 +22,7 @@ use crate::daemon::ShimError;
 use crate::files;
 use crate::journal;
 use crate::logs::{LogSink, SinkError};
+use crate::memory;
 use crate::poller::{Interest, Poller, Token};
 use crate::spec::{ContainerSpec, ShimSpec, SpecError};
 use crate::state::ProcessId;
@@ -59,6 +60,7 @@ pub(crate) struct Shim {
     pending: VecDeque<Event>,
     /// Who asked for the end of the shim.
     shutdown_asked_by: Vec<u32>,
+    startup_released: bool,
 }
 
 impl Shim {
@@ -91,6 +93,7 @@ impl Shim {
             output: Output::default(),
             pending: VecDeque::new(),
             shutdown_asked_by: Vec::new(),
+            startup_released: false,
         })
     }
 
@@ -117,6 +120,9 @@ impl Shim {
             self.publish();
             self.send();
             self.sync();
+            if self.state.has_run && !std::mem::replace(&mut self.startup_released, true) {
+                memory::release_startup();
+            }
         }
         self.end();
         Ok(())

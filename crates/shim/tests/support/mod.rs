@@ -227,8 +227,9 @@ impl Task {
                 panic!("shutdown refused: {message}");
             }
         }
+        // A zombie has no command line; when it is reaped is up to whoever its parent is.
         wait_until("the shim has gone", || {
-            !Path::new(&format!("/proc/{shim}")).exists()
+            fs::read(format!("/proc/{shim}/cmdline")).map_or(true, |line| line.is_empty())
         });
         assert!(
             !self.path().join("shim.sock").exists(),
@@ -243,15 +244,12 @@ impl Task {
             .collect();
         assert!(left.is_empty(), "containers were left behind: {left:?}");
         for container in &self.spec.containers {
-            for hierarchy in fs::read_dir("/sys/fs/cgroup")
+            let name = format!("neargate-{}", container.id);
+            let hierarchies = fs::read_dir("/sys/fs/cgroup")
                 .into_iter()
                 .flatten()
-                .flatten()
-            {
-                let cgroup = hierarchy
-                    .path()
-                    .join("neargate-shimtest")
-                    .join(&container.id);
+                .flatten();
+            for cgroup in hierarchies.map(|hierarchy| hierarchy.path().join(&name)) {
                 assert!(!cgroup.exists(), "{} was left behind", cgroup.display());
             }
         }
@@ -269,14 +267,6 @@ impl Drop for Task {
                 .args(&self.spec.runtime.args)
                 .args(["delete", "--force", &container.id])
                 .output();
-        }
-        for hierarchy in fs::read_dir("/sys/fs/cgroup")
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            // Shared by all tests; the last one takes it away.
-            let _ = fs::remove_dir(hierarchy.path().join("neargate-shimtest"));
         }
         if let Ok(Some(state)) = ShimState::read(self.path())
             && Path::new(&format!("/proc/{}/cmdline", state.shim_pid)).exists()
@@ -429,7 +419,7 @@ fn make_bundle(bundle: &Path, id: &str, args: &[&str]) {
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
         ],
         "linux": {
-            "cgroupsPath": format!("/neargate-shimtest/{id}"),
+            "cgroupsPath": format!("/neargate-{id}"),
             "namespaces": [
                 {"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "network"},
             ],
