@@ -39,6 +39,8 @@ pub(crate) fn run(
 ) -> Result<std::convert::Infallible, Errno> {
     // Before the fork: a signal that comes between fork and wait stays pending and is forwarded.
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
+    // Before the fork too: the command could look at process 1 as its first act.
+    conceal(title);
     // SAFETY: this process has one thread (libcontainer forked it from a single-threaded command), so the child may
     // allocate and lock as it likes.
     match unsafe { fork() }? {
@@ -49,7 +51,6 @@ pub(crate) fn run(
             std::process::exit(payload())
         }
         ForkResult::Parent { child } => {
-            conceal(title);
             // SAFETY: nothing in this process uses a descriptor above stderr from here on; the report pipe and
             // libcontainer's sockets must not be held open for the container's whole life.
             unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
