@@ -62,7 +62,7 @@ enum Command {
     },
     /// Start a process that holds a pid namespace for the containers of a task (not in runc).
     Pause {
-        /// Written when the namespace may be joined, at /proc/<pid>/ns/pid.
+        /// Written when the namespace may be joined, at `/proc/PID/ns/pid`.
         #[arg(long)]
         pid_file: PathBuf,
     },
@@ -136,7 +136,7 @@ pub(crate) struct Exec {
     /// NAME=VALUE, may be repeated.
     #[arg(short, long)]
     pub env: Vec<String>,
-    /// Numeric UID[:GID].
+    /// Numeric UID, or UID:GID.
     #[arg(short, long)]
     pub user: Option<String>,
     pub id: String,
