@@ -1,7 +1,7 @@
 //! JSON text to and from values: bodies of the JSON protocols, and records in the store.
 //!
 //! Both directions are driven by the schema and go through serde, so that a generated type can also be a part of a
-//! serde structure ([`serde_as_json`]). Nothing is kept in between: bytes become a [`Value`](crate::value::Value)
+//! serde structure ([`serde_as_json`]). Nothing is kept in between: bytes become a [`Value`]
 //! directly, and a value is written straight into the output buffer.
 
 mod decode;
