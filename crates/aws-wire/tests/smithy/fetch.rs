@@ -44,7 +44,7 @@ fn make(version: &str, directory: &Path, ast: &Path) {
         .args(["-B", "-q", "-f", POM, "dependency:copy-dependencies"])
         .arg(format!("-DoutputDirectory={}", jars.display()))
         .output()
-        .expect("mvn runs; `make tools` installs it");
+        .expect("mvn runs; `scripts/install test` installs it");
     assert!(
         output.status.success(),
         "mvn could not fetch the protocol tests:\n{}",
@@ -74,7 +74,7 @@ fn make(version: &str, directory: &Path, ast: &Path) {
         ])
         .args(&models)
         .output()
-        .expect("java runs; `make tools` installs it");
+        .expect("java runs; `scripts/install test` installs it");
     assert!(
         output.status.success(),
         "smithy could not read the protocol tests:\n{}",
