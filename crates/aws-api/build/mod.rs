@@ -24,7 +24,17 @@ struct ServiceProfile {
     validation: &'static str,
 }
 
-const SERVICES: [ServiceProfile; 5] = [
+const SERVICES: [ServiceProfile; 9] = [
+    ServiceProfile {
+        name: "acm",
+        trait_name: "Acm",
+        validation: "Coral",
+    },
+    ServiceProfile {
+        name: "codedeploy",
+        trait_name: "CodeDeploy",
+        validation: "Coral",
+    },
     ServiceProfile {
         name: "ec2",
         trait_name: "Ec2",
@@ -39,6 +49,16 @@ const SERVICES: [ServiceProfile; 5] = [
         name: "ecs",
         trait_name: "Ecs",
         validation: "Ecs",
+    },
+    ServiceProfile {
+        name: "elbv2",
+        trait_name: "Elbv2",
+        validation: "Query",
+    },
+    ServiceProfile {
+        name: "iam",
+        trait_name: "Iam",
+        validation: "Query",
     },
     ServiceProfile {
         name: "logs",

@@ -29,12 +29,20 @@ macro_rules! generated {
 }
 
 generated! {
+    /// Certificate Manager.
+    acm,
+    /// CodeDeploy.
+    codedeploy,
     /// The slice of EC2 around VPCs. The API is large: `models/selection.json` lists the operations with types.
     ec2,
     /// Elastic Container Registry.
     ecr,
     /// Elastic Container Service.
     ecs,
+    /// Elastic Load Balancing: application and network load balancers.
+    elbv2,
+    /// The slice of IAM that listeners need: server certificates.
+    iam,
     /// CloudWatch Logs.
     logs,
     /// Security Token Service.

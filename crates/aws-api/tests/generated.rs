@@ -5,17 +5,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use neargate_aws_api::{ec2, ecr, ecs, logs, sts};
+use neargate_aws_api::{acm, codedeploy, ec2, ecr, ecs, elbv2, iam, logs, sts};
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::schema::{Kind, ServiceSchema, Shape, StructureShape};
 use neargate_aws_wire::service::{RequestContext, Service};
 use neargate_aws_wire::value::{Fields, Shaped, Value};
 
-fn schemas() -> [&'static ServiceSchema; 5] {
+fn schemas() -> [&'static ServiceSchema; 9] {
     [
+        &acm::SCHEMA,
+        &codedeploy::SCHEMA,
         &ec2::SCHEMA,
         &ecr::SCHEMA,
         &ecs::SCHEMA,
+        &elbv2::SCHEMA,
+        &iam::SCHEMA,
         &logs::SCHEMA,
         &sts::SCHEMA,
     ]
@@ -78,6 +82,14 @@ fn the_services_are_told_apart_as_on_aws() {
     assert_eq!(
         rows,
         [
+            ("acm", "acm", "2015-12-08", "CertificateManager", 40),
+            (
+                "codedeploy",
+                "codedeploy",
+                "2014-10-06",
+                "CodeDeploy_20141006",
+                47
+            ),
             ("ec2", "ec2", "2016-11-15", "", 830),
             (
                 "ecr",
@@ -93,6 +105,8 @@ fn the_services_are_told_apart_as_on_aws() {
                 "AmazonEC2ContainerServiceV20141113",
                 88
             ),
+            ("elbv2", "elasticloadbalancing", "2015-12-01", "", 51),
+            ("iam", "iam", "2010-05-08", "", 180),
             ("logs", "logs", "2014-03-28", "Logs_20140328", 118),
             ("sts", "sts", "2011-06-15", "", 11),
         ]

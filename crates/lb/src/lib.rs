@@ -1,0 +1,1 @@
+//! The data plane of all load balancers of a machine.
