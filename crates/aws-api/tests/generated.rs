@@ -54,9 +54,8 @@ fn every_operation_is_found_by_its_name_at_its_index() {
             assert_eq!(operation.index, index, "{}", operation.name);
             let found = schema.operation(operation.name).map(|o| o.index);
             assert_eq!(found, Some(index), "{}", operation.name);
-            assert_eq!(
-                operation.modelled,
-                operation.input.is_some(),
+            assert!(
+                operation.modelled || operation.input.is_none(),
                 "{}",
                 operation.name
             );
