@@ -192,7 +192,7 @@ def docker(work):
     daemon = subprocess.Popen(
         [
             "unshare", "--net", "--mount", dockerd, "--host", f"unix://{sock}", "--data-root", base / "data",
-            "--exec-root", base / "exec", "--pidfile", base / "pid", "--bridge", "none", "--iptables=false",
+            "--exec-root", base / "exec", "--pidfile", base / "pid",
             "--storage-driver", "overlay2",
         ],
         stdout=(base / "log").open("w"),
