@@ -103,6 +103,40 @@ pub struct TaskRecord {
     pub version: i64,
     pub tags: Tags,
     pub enable_execute_command: bool,
+    /// Of tasks that a service started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceTaskRecord>,
+}
+
+/// What a service's task has beside others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceTaskRecord {
+    /// Name of the service.
+    pub name: String,
+    /// The deployment that started it: `ecs-svc/<number>`.
+    pub deployment_id: String,
+    /// Number of the service revision that it was made from.
+    pub revision: String,
+    /// Where it is, or was, registered as a target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TaskTargetRecord>,
+    /// It shall stop, and waits for its target groups to let go of it: its node does not know yet.
+    #[serde(default)]
+    pub draining: bool,
+    /// Scale-in passes it over until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected_until: Option<Timestamp>,
+}
+
+/// A task's registration in a target group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTargetRecord {
+    pub target_group_arn: String,
+    pub port: u16,
+    /// Since when it is deregistered.
+    pub deregistered_at: Option<Timestamp>,
+    /// When its deregistration delay is over.
+    pub drained_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,6 +152,9 @@ pub struct ContainerRecord {
     pub memory_mib: Option<u32>,
     pub memory_reservation_mib: Option<u32>,
     pub image_digest: Option<String>,
+    /// The digest to pull instead of what the tag says by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_digest: Option<String>,
     pub last_status: ContainerStatus,
     pub exit_code: Option<i32>,
     pub reason: Option<String>,
@@ -181,6 +218,21 @@ pub struct AccountSettingRecord {
     pub value: String,
 }
 
+impl ContainerRecord {
+    /// What the node pulls: the image by its digest where that is settled, else as the definition names it.
+    pub fn pull_reference(&self) -> String {
+        let Some(digest) = &self.pinned_digest else {
+            return self.image.clone();
+        };
+        // A colon after the last slash begins a tag; one before it, a registry's port.
+        let name_start = self.image.rfind('/').map_or(0, |slash| slash + 1);
+        let name_end = self.image[name_start..]
+            .find([':', '@'])
+            .map_or(self.image.len(), |at| name_start + at);
+        format!("{}@{digest}", &self.image[..name_end])
+    }
+}
+
 impl TaskRecord {
     pub fn arn(&self) -> String {
         self.scope
@@ -212,8 +264,46 @@ impl TaskRecord {
             .to_string()
     }
 
+    /// Whether its node shall stop it now: not while its target groups still send it requests.
+    pub fn is_stop_due(&self) -> bool {
+        let waits = self.service.as_ref().is_some_and(|s| s.draining)
+            && self.last_status <= TaskStatus::Deactivating;
+        self.desired_status == DesiredStatus::Stopped && !waits
+    }
+
     /// A task counts against its cluster until it has stopped.
     pub fn is_active(&self) -> bool {
         self.last_status != TaskStatus::Stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ecs::tasks::fixture;
+
+    #[test]
+    fn a_settled_digest_takes_the_place_of_the_tag() {
+        for (name, image, digest, want) in [
+            ("not settled", "app:1", None, "app:1"),
+            ("tag", "app:1", Some("sha256:d"), "app@sha256:d"),
+            ("no tag", "team/app", Some("sha256:d"), "team/app@sha256:d"),
+            (
+                "registry with a port",
+                "localhost:5000/team/app:1",
+                Some("sha256:d"),
+                "localhost:5000/team/app@sha256:d",
+            ),
+            (
+                "another digest",
+                "app@sha256:c",
+                Some("sha256:d"),
+                "app@sha256:d",
+            ),
+        ] {
+            let mut container = fixture::task().containers.remove(0);
+            container.image = image.to_owned();
+            container.pinned_digest = digest.map(str::to_owned);
+            assert_eq!(container.pull_reference(), want, "{name}");
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use neargate_domain::task::DesiredStatus;
 use neargate_node_api as node;
 use neargate_node_api::node_message::Message as FromNode;
 use neargate_node_api::server_message::Message as ToNode;
@@ -175,7 +174,7 @@ impl NodeControl {
                 }
                 continue;
             };
-            let stop = task.record.desired_status == DesiredStatus::Stopped;
+            let stop = task.record.is_stop_due();
             if told.get(&key) == Some(&Told { stop }) {
                 continue;
             }
@@ -207,11 +206,9 @@ impl NodeControl {
         };
         let mut sources = HashMap::new();
         for container in &record.containers {
-            let source = self
-                .images
-                .source_of(&record.scope, &container.image)
-                .await?;
-            sources.insert(container.image.clone(), source);
+            let reference = container.pull_reference();
+            let source = self.images.source_of(&record.scope, &reference).await?;
+            sources.insert(reference, source);
         }
         let logs_block_by_default = crate::ecs::logs_block_by_default(state, &record.scope).await?;
         let surroundings = Surroundings {

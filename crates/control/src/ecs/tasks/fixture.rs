@@ -33,6 +33,7 @@ pub fn task() -> TaskRecord {
             memory_mib: None,
             memory_reservation_mib: None,
             image_digest: None,
+            pinned_digest: None,
             last_status: ContainerStatus::Pending,
             exit_code: None,
             reason: None,
@@ -69,5 +70,6 @@ pub fn task() -> TaskRecord {
         version: 1,
         tags: Tags::new(),
         enable_execute_command: false,
+        service: None,
     }
 }

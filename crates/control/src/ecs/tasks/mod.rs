@@ -1,10 +1,12 @@
 //! Tasks: run, describe, list, stop; what the node is told and what it reports.
 
+pub(in crate::ecs) mod checks;
 pub mod describe;
 #[cfg(test)]
-mod fixture;
+pub(in crate::ecs) mod fixture;
+pub(in crate::ecs) mod launch;
 pub mod observe;
-mod overrides;
+pub(in crate::ecs) mod overrides;
 mod render;
 pub mod run;
 pub mod spec;

@@ -1,37 +1,29 @@
 //! RunTask, and StartTask, which Fargate refuses.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use neargate_aws_api::ecs::types::*;
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
-use neargate_domain::task::{ContainerStatus, DesiredStatus, HealthStatus, TaskStatus};
-use neargate_domain::{Scope, Timestamp, id};
+use neargate_domain::{Scope, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::overrides::{self, Resources};
-use super::render;
-use crate::ec2::{
-    self, AddressPool, Ec2LookupError, SecurityGroupRecord, SubnetRecord, TaskInterface,
+use super::checks::{
+    check_runs_here, find_definition, network_of, platform_version, resolve_network,
 };
+use super::launch::{Launcher, Start, TaskTemplate};
+use super::{overrides, render};
+use crate::ec2::AddressPool;
 use crate::ecs::clusters::{active_cluster, check_strategy};
-use crate::ecs::records::{
-    AttachmentStatus, ClientTokenRecord, ClusterRecord, ContainerRecord, NetworkRecord, Tags,
-    TaskDefinitionRecord, TaskRecord,
-};
-use crate::ecs::{errors, keys, tags, task_definitions};
+use crate::ecs::records::{ClientTokenRecord, ClusterRecord, TaskRecord};
+use crate::ecs::{errors, keys, tags};
 use crate::scope_of;
-use crate::state::{Attempt, Changes, State, Stored};
+use crate::state::{Attempt, Changes, State};
 
 /// Tasks of one call. Source: RunTask reference.
 const MAX_COUNT: i32 = 10;
 const MAX_STARTED_BY_CHARS: usize = 128;
 const MAX_CLIENT_TOKEN_CHARS: usize = 64;
-/// Source: AwsVpcConfiguration reference.
-const MAX_SUBNETS: usize = 16;
-const MAX_SECURITY_GROUPS: usize = 5;
-/// The platform that LATEST means.
-const LATEST_PLATFORM: &str = "1.4.0";
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>
 pub async fn run(
@@ -95,17 +87,10 @@ pub async fn start(
 
 /// All that is decided before the first task is made.
 struct Plan {
-    definition: TaskDefinitionRecord,
-    overrides: TaskOverride,
-    resources: Resources,
+    template: TaskTemplate,
     count: usize,
-    group: String,
-    started_by: Option<String>,
     strategy: Vec<CapacityProviderStrategyItem>,
-    platform_version: String,
     network: AwsVpcConfiguration,
-    tags: Tags,
-    enable_execute_command: bool,
 }
 
 async fn plan(
@@ -133,13 +118,8 @@ async fn plan(
         .await?
         .record;
     let strategy = strategy_of(cluster, &request)?;
-    if !overrides::supports_fargate(&definition.definition) {
-        return Err(errors::invalid_parameter(
-            "Task definition does not support launch_type FARGATE.",
-        ));
-    }
+    check_runs_here(&definition.definition)?;
     let platform_version = platform_version(request.platform_version.as_deref())?;
-    check_platform(&definition.definition)?;
     if request.placement_constraints.is_some_and(|c| !c.is_empty())
         || request.placement_strategy.is_some_and(|s| !s.is_empty())
     {
@@ -149,14 +129,7 @@ async fn plan(
     }
     let mut overrides = request.overrides.unwrap_or_default();
     let resources = overrides::apply(&definition.definition, &mut overrides)?;
-    let network = request
-        .network_configuration
-        .and_then(|n| n.awsvpc_configuration)
-        .ok_or_else(|| {
-            errors::invalid_parameter(
-                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-            )
-        })?;
+    let network = network_of(request.network_configuration)?;
     let mut tags = tags::checked(request.tags)?;
     match request.propagate_tags {
         Some(PropagateTags::TaskDefinition) => {
@@ -174,38 +147,25 @@ async fn plan(
     if request.enable_ecs_managed_tags == Some(true) {
         tags.insert("aws:ecs:clusterName".to_owned(), cluster.name.clone());
     }
-    check_network(&network)?;
     Ok(Plan {
-        group: request
-            .group
-            .unwrap_or_else(|| format!("family:{}", definition.family())),
-        definition,
-        overrides,
-        resources,
+        template: TaskTemplate {
+            group: request
+                .group
+                .unwrap_or_else(|| format!("family:{}", definition.family())),
+            definition,
+            overrides,
+            resources,
+            started_by: request.started_by,
+            platform_version,
+            tags,
+            enable_execute_command: request.enable_execute_command == Some(true),
+            service: None,
+            image_digests: BTreeMap::new(),
+        },
         count: usize::try_from(count).unwrap_or(1),
-        started_by: request.started_by,
         strategy,
-        platform_version,
         network,
-        tags,
-        enable_execute_command: request.enable_execute_command == Some(true),
     })
-}
-
-async fn find_definition(
-    state: &State,
-    scope: &Scope,
-    given: &str,
-) -> Result<Stored<TaskDefinitionRecord>, ApiError> {
-    let not_found = || errors::client("TaskDefinition not found.");
-    let reference = task_definitions::Reference::parse(given, scope).ok_or_else(not_found)?;
-    let found = task_definitions::find(state, scope, &reference)
-        .await?
-        .ok_or_else(not_found)?;
-    if found.record.status() != TaskDefinitionStatus::Active {
-        return Err(errors::client("TaskDefinition is inactive"));
-    }
-    Ok(found)
 }
 
 /// The capacity providers to use; empty for launch type FARGATE. Without either, AWS means launch type EC2.
@@ -236,116 +196,6 @@ fn strategy_of(
     }
 }
 
-fn platform_version(given: Option<&str>) -> Result<String, ApiError> {
-    match given {
-        None | Some("" | "LATEST" | LATEST_PLATFORM) => Ok(LATEST_PLATFORM.to_owned()),
-        Some("1.3.0") => Ok("1.3.0".to_owned()),
-        Some(_) => Err(errors::platform_unknown()),
-    }
-}
-
-fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
-    let Some(platform) = &definition.runtime_platform else {
-        return Ok(());
-    };
-    if platform
-        .operating_system_family
-        .is_some_and(|os| os != OSFamily::Linux)
-    {
-        return Err(errors::platform_incompatible(
-            "Neargate runs Linux tasks only; set operatingSystemFamily to LINUX.",
-        ));
-    }
-    let architecture = platform.cpu_architecture.unwrap_or(CPUArchitecture::X8664);
-    if architecture != crate::ecs::CPU_ARCHITECTURE {
-        return Err(errors::platform_incompatible(format!(
-            "This machine runs {} tasks, and the task definition asks for {architecture}.",
-            crate::ecs::CPU_ARCHITECTURE
-        )));
-    }
-    Ok(())
-}
-
-fn check_network(network: &AwsVpcConfiguration) -> Result<(), ApiError> {
-    if network.subnets.is_empty() {
-        return Err(errors::invalid_parameter("subnets can not be empty."));
-    }
-    if network.subnets.len() > MAX_SUBNETS {
-        return Err(errors::invalid_parameter(format!(
-            "subnets can have at most {MAX_SUBNETS} items."
-        )));
-    }
-    if network
-        .security_groups
-        .as_ref()
-        .is_some_and(|groups| groups.len() > MAX_SECURITY_GROUPS)
-    {
-        return Err(errors::invalid_parameter(format!(
-            "securityGroups can have at most {MAX_SECURITY_GROUPS} items."
-        )));
-    }
-    Ok(())
-}
-
-/// The network configuration's names, looked up.
-struct Network {
-    subnets: Vec<Stored<SubnetRecord>>,
-    groups: Vec<Stored<SecurityGroupRecord>>,
-    vpc_cidr: String,
-    assign_public_ip: bool,
-}
-
-async fn resolve_network(
-    state: &State,
-    scope: &Scope,
-    network: &AwsVpcConfiguration,
-) -> Result<Network, ApiError> {
-    let group_ids = network.security_groups.clone().unwrap_or_default();
-    let refused = |what: &str, ids: &[String], error: Ec2LookupError| match error {
-        Ec2LookupError::State(error) => error.into(),
-        error => errors::invalid_parameter(format!(
-            "Error retrieving {what} information for [{}]: {error} (ErrorCode: {})",
-            ids.join(", "),
-            error.code()
-        )),
-    };
-    let subnets = ec2::lookup_subnets(state, scope, &network.subnets)
-        .await
-        .map_err(|error| refused("subnet", &network.subnets, error))?;
-    let vpcs: HashSet<&str> = subnets.iter().map(|s| s.record.vpc_id.as_str()).collect();
-    if vpcs.len() > 1 {
-        return Err(errors::invalid_parameter(
-            "The subnets must belong to the same VPC.",
-        ));
-    }
-    let vpc_id = subnets[0].record.vpc_id.clone();
-    let vpc_cidr = ec2::lookup_vpc(state, scope, &vpc_id)
-        .await?
-        .record
-        .cidr
-        .to_string();
-    let groups = if group_ids.is_empty() {
-        vec![ec2::default_security_group(state, scope, &vpc_id).await?]
-    } else {
-        ec2::lookup_security_groups(state, scope, &group_ids)
-            .await
-            .map_err(|error| refused("security group", &group_ids, error))?
-    };
-    if let Some(foreign) = groups.iter().find(|g| g.record.vpc_id != vpc_id) {
-        return Err(errors::invalid_parameter(format!(
-            "Security group {} does not appear to belong to the same VPC as the input subnets.",
-            foreign.record.id
-        )));
-    }
-    let assign_public_ip = network.assign_public_ip == Some(AssignPublicIp::Enabled);
-    Ok(Network {
-        subnets,
-        groups,
-        vpc_cidr,
-        assign_public_ip,
-    })
-}
-
 async fn launch(
     state: &State,
     addresses: &AddressPool,
@@ -358,21 +208,21 @@ async fn launch(
     let network = resolve_network(state, scope, &plan.network).await?;
     let mut changes = Changes::new();
     let (mut tasks, mut failures, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    let launcher = Launcher {
+        state,
+        addresses,
+        scope,
+        cluster,
+        network: &network,
+    };
     for index in 0..plan.count {
-        match task_record(
-            state,
-            addresses,
-            scope,
-            cluster,
-            plan,
-            &network,
+        let start = Start {
+            provider: pick_provider(&plan.strategy, index),
+            zone: None,
             index,
-            &mut changes,
-        )
-        .await?
-        {
+        };
+        match launcher.start(&plan.template, start, &mut changes).await? {
             Some(record) => {
-                changes.create(&keys::task(scope, &record.cluster, &record.id), &record);
                 tasks.push(render::task(&record, true));
                 ids.push(record.id);
             }
@@ -398,131 +248,6 @@ async fn launch(
         tasks: Some(tasks),
         failures: Some(failures),
     })
-}
-
-/// A new task with an interface of its own; `None` when no subnet has a free address.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call of launch, in a file of its own it would be a struct"
-)]
-async fn task_record(
-    state: &State,
-    addresses: &AddressPool,
-    scope: &Scope,
-    cluster: &str,
-    plan: &Plan,
-    network: &Network,
-    index: usize,
-    changes: &mut Changes,
-) -> Result<Option<TaskRecord>, ApiError> {
-    let (task_id, attachment_id) = {
-        let mut rng = rand::rng();
-        (id::hex32(&mut rng), id::uuid(&mut rng))
-    };
-    let task_arn = scope
-        .arn("ecs", format_args!("task/{cluster}/{task_id}"))
-        .to_string();
-    let now = state.now();
-    // Tasks spread over the subnets, and so over the zones; a full subnet passes to the next.
-    let start = usize::from(rand::random::<u8>()) + index;
-    let mut made = None;
-    for offset in 0..network.subnets.len() {
-        let subnet = &network.subnets[(start + offset) % network.subnets.len()];
-        let wanted = TaskInterface {
-            subnet,
-            security_groups: &network.groups,
-            assign_public_ip: network.assign_public_ip,
-            task_arn: &task_arn,
-            attachment_id: &attachment_id,
-            now,
-        };
-        match ec2::create_task_interface(state, addresses, scope, wanted, changes).await {
-            Ok(interface) => {
-                made = Some((subnet, interface));
-                break;
-            }
-            Err(Ec2LookupError::NoFreeAddress) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let Some((subnet, interface)) = made else {
-        return Ok(None);
-    };
-    Ok(Some(TaskRecord {
-        containers: containers(&task_id, plan),
-        id: task_id,
-        scope: scope.clone(),
-        cluster: cluster.to_owned(),
-        family: plan.definition.family().to_owned(),
-        revision: plan.definition.revision(),
-        group: plan.group.clone(),
-        started_by: plan.started_by.clone(),
-        capacity_provider: pick_provider(&plan.strategy, index),
-        platform_version: plan.platform_version.clone(),
-        cpu_units: plan.resources.size.cpu_units,
-        memory_mib: plan.resources.size.memory_mib,
-        ephemeral_storage_gib: plan.resources.ephemeral_storage_gib,
-        overrides: plan.overrides.clone(),
-        network: NetworkRecord {
-            attachment_id,
-            eni_id: interface.id,
-            mac_address: interface.mac_address,
-            private_ipv4_address: interface.private_ipv4_address.to_string(),
-            private_dns_name: interface.private_dns_name,
-            subnet_id: subnet.record.id.clone(),
-            subnet_cidr: subnet.record.cidr.to_string(),
-            vpc_id: subnet.record.vpc_id.clone(),
-            vpc_cidr: network.vpc_cidr.clone(),
-            availability_zone: subnet.record.zone.clone(),
-            security_group_ids: interface.security_group_ids,
-            assign_public_ip: network.assign_public_ip,
-            attachment_status: AttachmentStatus::Precreated,
-        },
-        desired_status: DesiredStatus::Running,
-        last_status: TaskStatus::Provisioning,
-        node_id: None,
-        connectivity_at: None,
-        created_at: now,
-        pull_started_at: None,
-        pull_stopped_at: None,
-        started_at: None,
-        stopping_at: None,
-        execution_stopped_at: None,
-        stopped_at: None,
-        stop_code: None,
-        stopped_reason: None,
-        version: 1,
-        tags: plan.tags.clone(),
-        enable_execute_command: plan.enable_execute_command,
-    }))
-}
-
-fn containers(task_id: &str, plan: &Plan) -> Vec<ContainerRecord> {
-    let mut rng = rand::rng();
-    let unsigned = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok());
-    plan.definition
-        .containers()
-        .iter()
-        .zip(plan.overrides.container_overrides.iter().flatten())
-        .map(|(container, over)| ContainerRecord {
-            name: container.name.clone().unwrap_or_default(),
-            uuid: id::uuid(&mut rng),
-            runtime_id: id::runtime_id(task_id, &mut rng),
-            image: container.image.clone().unwrap_or_default(),
-            essential: container.essential.unwrap_or(true),
-            has_health_check: container.health_check.is_some(),
-            cpu_units: unsigned(over.cpu.or(container.cpu)).unwrap_or(0),
-            memory_mib: unsigned(over.memory.or(container.memory)),
-            memory_reservation_mib: unsigned(
-                over.memory_reservation.or(container.memory_reservation),
-            ),
-            image_digest: None,
-            last_status: ContainerStatus::Pending,
-            exit_code: None,
-            reason: None,
-            health: HealthStatus::Unknown,
-        })
-        .collect()
 }
 
 /// The provider of the task at `index` of a call: bases are filled first, the rest goes by weight.

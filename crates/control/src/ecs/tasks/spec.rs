@@ -106,7 +106,7 @@ fn container_spec(
         name: record.name.clone(),
         container_arn: task.container_arn(record),
         runtime_id: record.runtime_id.clone(),
-        image: Some((surroundings.image_source)(&record.image)),
+        image: Some((surroundings.image_source)(&record.pull_reference())),
         essential: record.essential,
         cpu_units: u64::from(record.cpu_units),
         memory_mib: u64::from(record.memory_mib.unwrap_or(0)),
