@@ -10,8 +10,9 @@ use super::shim_link::ShimLink;
 use super::task::{Entry, TaskActor, Wanted, remove_host_state, report_of_ended};
 use super::{AgentError, Host, files, start};
 
-/// Makes actors of the tasks on disk, and removes from the host what belongs to none.
-pub async fn adopt_all(host: &Arc<Host>) -> Result<(), AgentError> {
+/// Makes actors of the tasks on disk, takes over the addresses of load balancers, and removes from the host what belongs
+/// to none. Answers which addresses of load balancers are there.
+pub async fn adopt_all(host: &Arc<Host>) -> Result<HashSet<String>, AgentError> {
     let mut adopted = HashSet::new();
     let entries = std::fs::read_dir(&host.paths.tasks).map_err(|source| AgentError::Directory {
         path: host.paths.tasks.display().to_string(),
@@ -36,8 +37,10 @@ pub async fn adopt_all(host: &Arc<Host>) -> Result<(), AgentError> {
             remove_host_state(host, &task_id).await;
         }
     }
+    let load_balancers = host.load_balancers.adopt(host).await;
+    adopted.extend(load_balancers.iter().cloned());
     host.network.sweep(&adopted).await?;
-    Ok(())
+    Ok(load_balancers)
 }
 
 fn load(dir: &Path) -> Option<(TaskSpec, TaskObserved)> {

@@ -10,6 +10,7 @@ mod bundle;
 pub mod config;
 mod files;
 mod link;
+mod load_balancers;
 mod logs;
 mod reports;
 mod shim_link;
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use self::config::{AgentConfig, Identity, Paths};
+use self::load_balancers::LoadBalancers;
 use self::logs::LogShipper;
 use self::reports::Reports;
 use self::task::{Entry, TaskActor, TaskHandle, Wanted};
@@ -53,6 +55,7 @@ pub struct Host {
     pub logs: LogShipper,
     /// Counts the policies that were applied, for tasks that wait for one.
     pub policies: watch::Sender<u64>,
+    pub load_balancers: LoadBalancers,
     tasks: Mutex<HashMap<String, TaskHandle>>,
 }
 
@@ -79,7 +82,8 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     let host = Arc::new(Host::open(config).await?);
-    adopt::adopt_all(&host).await?;
+    let load_balancers = adopt::adopt_all(&host).await?;
+    let load_balancers = tokio::spawn(load_balancers::keep(host.clone(), load_balancers));
     let link = tokio::spawn(link::keep_connected(host.clone()));
     tokio::select! {
         () = shutdown => {}
@@ -90,9 +94,11 @@ pub async fn run(
         // Still connected: the server hears how they end, and takes their last log lines.
         stop_tasks(&host).await;
     }
-    link.abort();
-    // Ends as cancelled, which is what was asked for.
-    let _ = link.await;
+    for task in [link, load_balancers] {
+        task.abort();
+        // Ends as cancelled, which is what was asked for.
+        let _ = task.await;
+    }
     if clean { close(host).await } else { Ok(()) }
 }
 
@@ -121,6 +127,7 @@ impl Host {
         let network = Network::open(network_config).await?;
         let cgroups = Cgroups::detect(&identity.instance)?;
         let swap_accounting = swap_accounting();
+        let load_balancers = LoadBalancers::new(&paths.run);
         Ok(Self {
             identity,
             paths,
@@ -131,6 +138,7 @@ impl Host {
             reports: Reports::default(),
             logs: LogShipper::default(),
             policies: watch::Sender::new(0),
+            load_balancers,
             tasks: Mutex::default(),
             config,
         })
@@ -146,6 +154,7 @@ impl Host {
                 }
             }
         }
+        self.load_balancers.take_desired(self, &desired).await;
         let mut named = HashSet::new();
         for task in desired.tasks {
             let Some(task_id) = task_id_of(&task.task_arn) else {

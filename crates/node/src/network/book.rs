@@ -18,6 +18,7 @@ use std::{
 pub struct Book {
     pub saved: Saved,
     pub resolvers: HashMap<VpcId, dns::Server>,
+    pub names: dns::Names,
     pub tasks: HashMap<TaskId, Attached>,
     /// Whose task the machine reaches by an address.
     pub host_routes: HashMap<Ipv4Addr, TaskId>,
@@ -42,13 +43,16 @@ impl Book {
         let mut book = Book {
             saved,
             resolvers: HashMap::new(),
+            names: dns::Names::default(),
             tasks: HashMap::new(),
             host_routes: HashMap::new(),
         };
         for (id, record) in &book.saved.vpcs {
             vpc::restore(links, record).await?;
-            book.resolvers
-                .insert(id.clone(), resolver(record, node, resolv_conf).await?);
+            book.resolvers.insert(
+                id.clone(),
+                resolver((id, record), node, &book.names, resolv_conf).await?,
+            );
         }
         Ok(book)
     }
@@ -62,7 +66,7 @@ impl Book {
     ) -> Result<()> {
         let naming = (interface.vpc_cidr, interface.domain.as_str());
         let record = vpc::create(links, id, naming, &self.saved.vpcs).await?;
-        let server = resolver(&record, node, resolv_conf).await;
+        let server = resolver((id, &record), node, &self.names, resolv_conf).await;
         // In the book even if the resolver failed, so that it is removed with the rest.
         self.saved.vpcs.insert(id.clone(), record);
         self.resolvers.insert(id.clone(), server?);
@@ -109,7 +113,12 @@ impl Book {
     }
 }
 
-async fn resolver(record: &VpcRecord, node: Ipv4Addr, resolv_conf: &Path) -> Result<dns::Server> {
-    let zone = dns::Zone::new(record.cidr, &record.domain);
+async fn resolver(
+    (id, record): (&VpcId, &VpcRecord),
+    node: Ipv4Addr,
+    names: &dns::Names,
+    resolv_conf: &Path,
+) -> Result<dns::Server> {
+    let zone = dns::Zone::new(record.cidr, &record.domain, names.of(id));
     dns::Server::start(node, mark(record.number), zone, resolv_conf).await
 }

@@ -1,7 +1,8 @@
-//! The network of a node: task namespaces, addresses, routes and the firewall.
+//! The network of a node: task namespaces, addresses, routes, names and the firewall.
 //!
 //! A task is a network namespace with one device, a veth pair whose other end is on the machine. The machine routes
-//! between them, it does not bridge, so every packet passes the firewall ([`rules`]). Nothing here knows containers.
+//! between them, it does not bridge, so every packet passes the firewall ([`rules`]). Nothing here knows containers, so an address of a
+//! load balancer is a namespace of the same kind, named after its interface.
 //!
 //! The calls of a node's life, in order: [`Network::open`]; [`Network::existing`] and [`Network::adopt`] for each task
 //! that still runs; [`Network::sweep`]; then policies and tasks as they come; [`Network::close`] at a clean stop. After
@@ -165,6 +166,11 @@ impl Network {
             .await?;
         book.saved.policy = policy;
         self.save(&book.saved).await
+    }
+
+    /// Replaces the names that tasks resolve beside those that each VPC has by itself.
+    pub async fn apply_names(&self, records: &proto::DnsRecords) -> Result<()> {
+        self.book.lock().await.names.replace(records)
     }
 
     async fn save(&self, saved: &Saved) -> Result<()> {

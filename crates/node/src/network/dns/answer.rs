@@ -1,5 +1,6 @@
 //! Which questions a VPC's resolver answers itself. No IO.
 
+use super::names::{Lookup, Named, VpcNames};
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query, ResponseCode},
     rr::{
@@ -8,22 +9,25 @@ use hickory_proto::{
     },
 };
 use ipnet::{IpNet, Ipv4Net};
-use std::net::Ipv4Addr;
+use rand::seq::SliceRandom as _;
+use std::{net::Ipv4Addr, sync::Arc};
 
 /// As on AWS, whose resolver answers with 60 seconds.
 const TTL_SECS: u32 = 60;
 /// What an answer over UDP may have when the question does not say (RFC 1035, 4.2.1).
 pub const MAX_UDP_ANSWER: usize = 512;
 
-/// The names that a VPC has by itself: `ip-172-31-0-5.ec2.internal` for each address of its range, and back.
+/// The names that a VPC has by itself, `ip-172-31-0-5.ec2.internal` for each address of its range and back, and those
+/// that it is given ([`VpcNames`]).
 ///
 /// An address needs no interface to have its name; it has one in every VPC anyway, and a task that just started is
 /// found without a race.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Zone {
     range: Ipv4Net,
     /// `ec2.internal.` or `<region>.compute.internal.`
     domain: Option<Name>,
+    given: Arc<VpcNames>,
 }
 
 /// What to do with a question.
@@ -37,7 +41,7 @@ pub enum Verdict {
 
 impl Zone {
     /// `domain`: the private DNS names' part behind the first dot.
-    pub fn new(range: Ipv4Net, domain: &str) -> Zone {
+    pub fn new(range: Ipv4Net, domain: &str, given: Arc<VpcNames>) -> Zone {
         let domain = Name::from_ascii(domain)
             .ok()
             .filter(|name| name.num_labels() > 0);
@@ -48,6 +52,7 @@ impl Zone {
         Zone {
             range,
             domain: domain.map(absolute),
+            given,
         }
     }
 
@@ -77,8 +82,13 @@ impl Zone {
 
     /// `None`: not a name of this VPC.
     fn known(&self, query: &Query) -> Option<Result<Vec<Record>, ResponseCode>> {
-        let domain = self.domain.as_ref()?;
         let name = query.name();
+        match self.given.look_up(name.to_ascii().trim_end_matches('.')) {
+            Lookup::Found(named) => return Some(Ok(addresses(query, named))),
+            Lookup::Absent => return Some(Err(ResponseCode::NXDomain)),
+            Lookup::Foreign => {}
+        }
+        let domain = self.domain.as_ref()?;
         let only = |kind: RecordType, data: RData| {
             let asked = query.query_type() == kind || query.query_type() == RecordType::ANY;
             Some(Ok(if asked {
@@ -111,6 +121,20 @@ impl Zone {
             _ => None,
         }
     }
+}
+
+/// In another order for each question, since most clients take the first address: as Route 53 does for a load balancer.
+fn addresses(query: &Query, named: Named) -> Vec<Record> {
+    let Named {
+        mut addresses,
+        ttl_secs,
+    } = named;
+    if !matches!(query.query_type(), RecordType::A | RecordType::ANY) {
+        return Vec::new();
+    }
+    addresses.shuffle(&mut rand::rng());
+    let record = |address| Record::from_rdata(query.name().clone(), ttl_secs, RData::A(A(address)));
+    addresses.into_iter().map(record).collect()
 }
 
 /// `ip-172-31-0-5`, the first label of a private DNS name.
@@ -156,11 +180,18 @@ pub fn failure(question: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::dns::Names;
+    use neargate_node_api::{DnsRecord, DnsRecords};
 
     fn ask(name: &str, kind: RecordType) -> Vec<u8> {
         let mut message = Message::new(7, MessageType::Query, OpCode::Query);
         message.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
         message.to_vec().expect("a question")
+    }
+
+    fn zone(domain: &str) -> Zone {
+        let range = "172.31.0.0/16".parse().expect("a range");
+        Zone::new(range, domain, Arc::default())
     }
 
     fn text(verdict: Verdict) -> String {
@@ -186,10 +217,7 @@ mod tests {
     #[test]
     fn a_vpc_knows_its_own_names_and_no_others() {
         use RecordType::{A, AAAA, ANY, PTR};
-        let zone = Zone::new(
-            "172.31.0.0/16".parse().expect("a range"),
-            "us-west-2.compute.internal",
-        );
+        let zone = zone("us-west-2.compute.internal");
         for (name, kind, want) in [
             (
                 "ip-172-31-0-5.us-west-2.compute.internal.",
@@ -234,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_no_question_is_refused_or_ignored() {
-        let zone = Zone::new("172.31.0.0/16".parse().expect("a range"), "ec2.internal");
+        let zone = zone("ec2.internal");
         let question = ask("example.com.", RecordType::A);
         let (mut update, mut two, mut reply) =
             (question.clone(), question.clone(), question.clone());
@@ -256,8 +284,42 @@ mod tests {
     }
 
     #[test]
+    fn names_of_load_balancers_are_answered_by_type() {
+        use RecordType::{A, AAAA, ANY};
+        let names = Names::default();
+        let vpc = "vpc-1".parse().expect("an id");
+        let records = vec![DnsRecord {
+            vpc_id: "vpc-1".to_owned(),
+            name: "web-1.us-east-1.elb.localhost".to_owned(),
+            ipv4_addresses: vec!["172.31.0.9".to_owned()],
+            ttl_secs: 30,
+        }];
+        names.replace(&DnsRecords { records }).expect("valid");
+        let range = "172.31.0.0/16".parse().expect("a range");
+        let zone = Zone::new(range, "", names.of(&vpc));
+        for (name, kind, want) in [
+            ("web-1.us-east-1.elb.localhost.", A, "NoError 30 172.31.0.9"),
+            ("WEB-1.us-east-1.ELB.localhost.", A, "NoError 30 172.31.0.9"),
+            (
+                "web-1.us-east-1.elb.localhost.",
+                ANY,
+                "NoError 30 172.31.0.9",
+            ),
+            ("web-1.us-east-1.elb.localhost.", AAAA, "NoError"),
+            ("web-2.us-east-1.elb.localhost.", A, "NXDomain"),
+            ("us-east-1.elb.amazonaws.com.", A, "Forward"),
+        ] {
+            assert_eq!(
+                text(zone.answer(&ask(name, kind), None)),
+                want,
+                "{name} {kind}"
+            );
+        }
+    }
+
+    #[test]
     fn without_a_domain_everything_is_forwarded() {
-        let zone = Zone::new("172.31.0.0/16".parse().expect("a range"), "");
+        let zone = zone("");
         assert_eq!(
             zone.answer(&ask("5.0.31.172.in-addr.arpa.", RecordType::PTR), None),
             Verdict::Forward

@@ -2,15 +2,17 @@
 //!
 //! A pair of sockets (UDP and TCP) per VPC on the node's own address, to which the firewall leads those questions. The
 //! sockets carry the VPC's mark, so that an answer finds its way also where two VPCs have the same addresses, and so
-//! that later private zones know who asks. Names of the VPC are answered here ([`answer`]), all others by the
-//! machine's own resolvers ([`upstream`]). Nothing is cached: the machine's resolvers do that.
+//! that it is known who asks. Names of the VPC and of its load balancers are answered here ([`answer`], [`names`]), all
+//! others by the machine's own resolvers ([`upstream`]). Nothing is cached: the machine's resolvers do that.
 //!
 //! AWS: VPC guide, AmazonDNS-concepts.md and vpc-dns.md.
 
 mod answer;
+mod names;
 mod upstream;
 
 pub use answer::Zone;
+pub use names::Names;
 
 use super::{
     error::{Doing, Result},
