@@ -2,4 +2,5 @@
 
 pub mod ecr_lifecycle;
 pub mod placement;
+pub mod services;
 pub mod supervision;
