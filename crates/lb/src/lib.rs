@@ -1,1 +1,6 @@
 //! The data plane of all load balancers of a machine.
+
+pub mod headers;
+pub mod routing;
+pub mod select;
+pub mod table;

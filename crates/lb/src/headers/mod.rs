@@ -1,0 +1,3 @@
+//! Heads of requests and responses as they leave the load balancer.
+
+pub mod date;
