@@ -4,3 +4,4 @@ pub mod headers;
 pub mod routing;
 pub mod select;
 pub mod table;
+pub mod tls;
