@@ -1,5 +1,7 @@
 //! The data plane of all load balancers of a machine.
 
+pub mod answers;
+pub mod desync;
 pub mod headers;
 pub mod routing;
 pub mod select;
