@@ -1,12 +1,16 @@
 //! The verbs: one module per AWS service, on records in the store.
 
+pub mod acm;
+pub mod certificates;
 pub mod clock;
 pub mod ec2;
 pub mod ecr;
 pub mod ecs;
+pub mod iam;
 pub mod logs;
 pub mod nodes;
 pub mod page;
+pub mod secrets;
 pub mod state;
 pub mod sts;
 

@@ -1,0 +1,20 @@
+//! AWS Certificate Manager: certificates issued by Neargate's own authority, and imported ones.
+//!
+//! AWS: ACM API reference; what a certificate is used for is in `control::lb`.
+
+pub mod authority;
+mod describe;
+mod errors;
+mod export;
+mod import;
+pub mod keys;
+mod list;
+mod records;
+mod request;
+mod service;
+mod tags;
+
+pub use authority::Authority;
+pub use records::{CertificateRecord, Issued, Origin};
+pub use request::sweep_tokens;
+pub use service::AcmService;
