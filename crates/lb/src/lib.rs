@@ -2,8 +2,10 @@
 
 pub mod answers;
 pub mod desync;
+pub mod engine;
 pub mod headers;
 pub mod routing;
 pub mod select;
 pub mod table;
 pub mod tls;
+pub mod upstream;

@@ -1,0 +1,83 @@
+//! What an accepted connection becomes, by its listener's protocol.
+//!
+//! The listener is looked up in the newest table when the connection arrives, so a listener may change its protocol
+//! while its socket stays open. HTTP fronts look it up again for each request ([`Client::endpoint`]).
+//!
+//! A front is an async function that takes the worker, the stream and the [`Client`]; it runs as a task of its own on
+//! the worker's thread until the connection ends:
+//!
+//! ```ignore
+//! http1::serve(worker: Rc<Worker>, stream: S, client: Client)                       // S: AsyncRead + AsyncWrite + Unpin
+//! http2::serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Client)     // client.tls is there
+//! nlb::serve_tcp(worker: Rc<Worker>, stream: TcpStream, client: Client)              // TCP and TLS listeners
+//! nlb::serve_udp(worker: Rc<Worker>, socket: std::net::UdpSocket, entry: Arc<Entry>) // aborted when the port closes
+//! ```
+//!
+//! Each takes a `worker.watch()` for as long as it lives: that is how connections are counted, timed out, and asked to
+//! end with the process.
+
+use super::worker::{Worker, recount};
+use crate::table::{Endpoint, SocketKey, Table, Transport};
+use crate::tls::TlsSession;
+use neargate_lb_api::Protocol;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, spawn_local};
+
+/// How a connection reached us.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Entry {
+    /// By an address of one load balancer.
+    Own(SocketKey),
+    /// By 127.0.0.1, where load balancers share ports (dev).
+    Loopback { port: u16, transport: Transport },
+}
+
+impl Entry {
+    /// Whom a request is for. `host` counts only on loopback.
+    pub fn endpoint<'t>(&self, table: &'t Table, host: &str) -> Option<&'t Arc<Endpoint>> {
+        match self {
+            Self::Own(key) => table.endpoint(key),
+            Self::Loopback { port, transport } => table.loopback_endpoint(*port, *transport, host),
+        }
+    }
+
+    /// Whether `host` decides.
+    pub fn is_shared(&self, table: &Table) -> bool {
+        match self {
+            Self::Own(_) => false,
+            Self::Loopback { port, transport } => table.loopback_endpoints(*port, *transport).len() > 1,
+        }
+    }
+}
+
+/// A client's connection, without its bytes.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub entry: Arc<Entry>,
+    pub peer: SocketAddr,
+    /// The session, if it came by TLS.
+    pub tls: Option<Rc<TlsSession>>,
+}
+
+impl Client {
+    /// The load balancer and listener that a request with this Host is for, in the newest table. `None`: the listener
+    /// is gone.
+    pub fn endpoint(&self, worker: &Worker, host: &str) -> Option<Arc<Endpoint>> {
+        self.entry.endpoint(&worker.current().table, host).cloned()
+    }
+}
+
+/// Serves a connection as a task of its own.
+pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Arc<Entry>) {
+    let client = Client {
+        entry,
+        peer,
+        tls: None,
+    };
+    // Closing it is all that can be done for a listener that has gone meanwhile.
+    let Some(endpoint) = client.endpoint(worker, "") else { return };
+    let _ = (worker, stream, endpoint);
+}
