@@ -1,5 +1,6 @@
 //! The data plane of all load balancers of a machine.
 
+pub mod access_log;
 pub mod answers;
 pub mod desync;
 pub mod engine;
