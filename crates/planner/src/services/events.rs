@@ -170,13 +170,6 @@ pub(super) fn placement_failed(service: &str, reason: &str) -> ServiceEvent {
     )
 }
 
-pub(super) fn throttled(service: &str) -> ServiceEvent {
-    event(
-        EventKind::Throttled,
-        format!("(service {service}) operations are being throttled. Will try again later."),
-    )
-}
-
 pub(super) fn protected(service: &str, group: &str) -> ServiceEvent {
     event(
         EventKind::ProtectedTasks,

@@ -81,5 +81,4 @@ pub enum Topic {
     Impaired,
     Placement,
     Protected,
-    Throttled,
 }

@@ -23,11 +23,27 @@
 //!
 //! Where AWS publishes nothing: how a victim is chosen (`victims`), the back-off's steps (`timing`).
 
+mod accounting;
+mod back_off;
+mod bounds;
+mod breaker;
+mod daemon;
 pub mod events;
+mod launch_rate;
+mod launching;
 mod memory;
+mod pass;
 mod plan;
+mod rebalancing;
+mod replicas;
+mod rollout;
 mod snapshot;
+mod spread;
+mod targets;
 mod timing;
+mod verdict;
+mod victims;
+mod wanted;
 
 pub use memory::{BackOff, GroupMemory, Noted, ServiceMemory, Topic};
 pub use plan::{
@@ -41,3 +57,35 @@ pub use snapshot::{
 pub use timing::{
     BACK_OFF_CAP, BACK_OFF_FIRST, EVENT_REPEATS_AFTER, LAUNCHES_PER_MINUTE, STABLE_AFTER, Timing,
 };
+
+use neargate_domain::Timestamp;
+
+use pass::Pass;
+
+/// Decides what to do for one service now.
+pub fn plan(seen: &ServiceSnapshot, now: Timestamp) -> ServicePlan {
+    let mut pass = Pass::new(seen, now);
+    accounting::account(&mut pass);
+    breaker::begin(&mut pass);
+    if seen.service.deleting {
+        for group in 0..pass.groups.len() {
+            victims::send_away(&mut pass, group, usize::MAX, |_| true);
+        }
+    } else if breaker::trip(&mut pass) {
+        // The next pass sees the groups in their new order; targets are looked after meanwhile.
+        targets::register_drain_stop(&mut pass);
+        return pass.finish();
+    } else if pass.has_primary() {
+        match &seen.service.scheduling {
+            Scheduling::Replica { .. } => replicas::converge(&mut pass),
+            Scheduling::Daemon { instances } => daemon::converge(&mut pass, instances),
+        }
+    }
+    if let Some(reason) = &seen.placement_trouble {
+        let event = events::placement_failed(pass.name(), reason);
+        pass.say_once(Topic::Placement, event);
+    }
+    targets::register_drain_stop(&mut pass);
+    rollout::settle(&mut pass);
+    pass.finish()
+}

@@ -158,7 +158,6 @@ pub enum EventKind {
     Stuck,
     StartImpaired,
     PlacementFailed,
-    Throttled,
     ProtectedTasks,
     RebalancingStarted,
     RebalancingCompleted,

@@ -198,4 +198,29 @@ impl TaskView {
     pub fn is_alive(&self) -> bool {
         !matches!(self.stage, Stage::Ended(_))
     }
+
+    /// Its state in the target group at this position.
+    pub fn target(&self, position: usize) -> &TargetState {
+        self.targets
+            .get(position)
+            .unwrap_or(&TargetState::Unregistered)
+    }
+
+    /// Whether requests may still reach it, or be under way in it.
+    pub fn is_target(&self) -> bool {
+        self.targets
+            .iter()
+            .any(|state| *state != TargetState::Unregistered)
+    }
+
+    pub(super) fn is_protected(&self, now: Timestamp) -> bool {
+        self.protected_until.is_some_and(|until| now < until)
+    }
+}
+
+impl TargetState {
+    /// Registered, and not on its way out.
+    pub fn is_registered(&self) -> bool {
+        !matches!(self, Self::Unregistered | Self::Draining)
+    }
 }

@@ -1,0 +1,33 @@
+//! The launch back-off: tasks that end before they ever run are tried again at longer and longer intervals, for ever.
+
+use neargate_domain::Timestamp;
+
+use super::memory::BackOff;
+use super::timing::Timing;
+
+impl BackOff {
+    /// The back-off after a task, created at `created_at`, was found at `now` to have ended before it ran. Tasks that
+    /// were launched together and fail together are one round.
+    pub(super) fn after_failure(
+        before: Option<Self>,
+        created_at: Timestamp,
+        now: Timestamp,
+        timing: &Timing,
+    ) -> Self {
+        let rounds = match before {
+            Some(before) if created_at <= before.since => return before,
+            Some(before) => before.rounds.saturating_add(1),
+            None => 1,
+        };
+        let wait = i64::checked_pow(2, rounds - 1)
+            .and_then(|factor| timing.back_off_first_millis.checked_mul(factor))
+            .map_or(timing.back_off_cap_millis, |wait| {
+                wait.min(timing.back_off_cap_millis)
+            });
+        Self {
+            rounds,
+            since: now,
+            until: now.plus_millis(wait),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! When a deployment has failed: the circuit breaker, alarms, and a caller who wants it stopped.
+
+use std::collections::BTreeSet;
+
+use super::events;
+use super::memory::{GroupMemory, Topic};
+use super::pass::Pass;
+use super::plan::{FailReason, Transition};
+use super::snapshot::GroupState;
+
+/// The circuit breaker's threshold is half of the desired count, within these limits.
+///
+/// Source: developer guide, "How the Amazon ECS deployment circuit breaker detects failures".
+const THRESHOLD_MIN: usize = 3;
+const THRESHOLD_MAX: usize = 200;
+
+/// So many failures in a row fail a deployment.
+pub(super) fn threshold(desired: usize) -> usize {
+    desired.div_ceil(2).clamp(THRESHOLD_MIN, THRESHOLD_MAX)
+}
+
+/// Begins to watch a new deployment: alarms that ring already say nothing about it, and what was said before may be
+/// said of it again.
+pub(super) fn begin(pass: &mut Pass<'_>) {
+    let alarms: BTreeSet<String> = pass.seen.alarms.iter().cloned().collect();
+    let Some(primary) = pass.groups.first_mut() else {
+        return;
+    };
+    if primary.group.is_some()
+        && primary.state == GroupState::InProgress
+        && primary.memory.alarms_at_start.is_none()
+    {
+        primary.memory.alarms_at_start = Some(alarms);
+        pass.memory.said.clear();
+    }
+}
+
+/// Fails the primary deployment if it has to. `true`: it did, and the rest is for the next pass, on the new order of
+/// groups.
+pub(super) fn trip(pass: &mut Pass<'_>) -> bool {
+    let Some(reason) = reason(pass) else {
+        return false;
+    };
+    let service = &pass.seen.service;
+    let rolls_back = match reason {
+        FailReason::CircuitBreaker => service.circuit_breaker.rollback,
+        FailReason::Alarm => service.alarms.is_some_and(|alarms| alarms.rollback),
+        FailReason::Requested => true,
+    };
+    let primary = &pass.groups[0];
+    let from = primary.id().to_owned();
+    let is_rollback = primary.group.is_some_and(|group| group.is_rollback);
+    let why = match reason {
+        FailReason::CircuitBreaker => Some("tasks failed to start"),
+        FailReason::Alarm => Some("alarm detected"),
+        FailReason::Requested => None,
+    };
+    if let Some(why) = why {
+        let event = events::deployment_failed(pass.name(), &from, why);
+        pass.say(event);
+    }
+    if !rolls_back || is_rollback {
+        pass.plan.transitions.push(Transition::Fail {
+            group: from,
+            reason,
+        });
+        return true;
+    }
+    let Some(position) = candidate(pass) else {
+        pass.plan.transitions.push(Transition::Fail {
+            group: from,
+            reason,
+        });
+        let event = events::no_rollback_candidate(pass.name());
+        pass.say(event);
+        return true;
+    };
+    let candidate = &mut pass.groups[position];
+    // What its tasks have shown stays true; the counting begins anew.
+    candidate.memory = GroupMemory {
+        has_run: candidate.memory.has_run,
+        has_been_healthy: candidate.memory.has_been_healthy,
+        ..GroupMemory::default()
+    };
+    let to = candidate.id().to_owned();
+    let event = events::rolling_back(pass.name(), &to);
+    pass.say(event);
+    pass.memory.said.remove(&Topic::Steady);
+    pass.plan
+        .transitions
+        .push(Transition::RollBack { from, to, reason });
+    true
+}
+
+/// What a failed deployment can be rolled back to: the last one that was COMPLETED.
+pub(super) fn candidate(pass: &Pass<'_>) -> Option<usize> {
+    pass.older()
+        .find(|&position| pass.groups[position].state == GroupState::Completed)
+}
+
+fn reason(pass: &Pass<'_>) -> Option<FailReason> {
+    let primary = pass.groups.first()?;
+    let group = primary.group?;
+    if primary.state != GroupState::InProgress || pass.seen.service.deleting {
+        return None;
+    }
+    if group.rollback_requested {
+        return Some(FailReason::Requested);
+    }
+    let watched = &primary.memory.alarms_at_start;
+    let rings = pass.seen.service.alarms.is_some()
+        && pass
+            .seen
+            .alarms
+            .iter()
+            .any(|alarm| watched.as_ref().is_some_and(|old| !old.contains(alarm)));
+    if rings {
+        return Some(FailReason::Alarm);
+    }
+    let breaker = pass.seen.service.circuit_breaker;
+    let failed = primary.memory.failed_tasks as usize;
+    (breaker.enable && failed >= threshold(pass.bounds.desired))
+        .then_some(FailReason::CircuitBreaker)
+}

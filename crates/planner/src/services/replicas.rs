@@ -1,0 +1,214 @@
+//! Brings a REPLICA service to what is wanted, within the floor and the ceiling.
+
+use super::events;
+use super::launching::{Launcher, leaving};
+use super::memory::Topic;
+use super::pass::Pass;
+use super::plan::{LeaveReason, Waiting};
+use super::rebalancing;
+use super::snapshot::GroupState;
+use super::verdict::{Condition, Failure};
+use super::victims::send_away;
+use super::wanted::{Wanted, wanted};
+
+/// Starts and stops tasks of all groups.
+pub(super) fn converge(pass: &mut Pass<'_>) {
+    let wanted = wanted(pass);
+    let mut launcher = Launcher::new(pass);
+
+    // The keeper first: it serves.
+    if let Some((keeper, count)) = wanted.keeper {
+        let missing = count.saturating_sub(pass.groups[keeper].sound());
+        launcher.start(pass, keeper, missing, false);
+    }
+    let missing = wanted.primary.saturating_sub(pass.groups[0].sound());
+    let lacks_room = launcher.start(pass, 0, missing, false);
+    let moving = rebalancing::start(pass, &mut launcher);
+
+    let orphans = pass.groups.len() - 1;
+    send_away(pass, orphans, usize::MAX, |_| true);
+    stop_failing(pass, lacks_room);
+    stop_older(pass, &wanted, lacks_room);
+    stop_surplus(pass, &wanted, moving);
+    say_if_stuck(pass, lacks_room, launcher.started);
+}
+
+/// Healthy tasks beyond the floor.
+fn spare(pass: &Pass<'_>) -> usize {
+    pass.total(|group| group.healthy())
+        .saturating_sub(pass.bounds.floor)
+}
+
+/// Tasks of the primary group (or the keeper of a failed one) that fail their checks.
+///
+/// Their replacements come first, as far as there is room; a failing task goes when the service is complete without
+/// it. Without room it goes first. A task that has never been healthy goes as soon as the floor holds without it.
+fn stop_failing(pass: &mut Pass<'_>, lacks_room: usize) {
+    let healthy = pass.total(|group| group.healthy());
+    let failing = pass.total(|group| group.failing());
+    let floor_holds = healthy >= pass.bounds.floor;
+    let replaced = (healthy + failing).saturating_sub(pass.bounds.desired);
+    let for_room = match lacks_room.saturating_sub(leaving(pass)) {
+        0 => 0,
+        room if floor_holds => room,
+        // "One by one, in keeping with min".
+        _ if leaving(pass) == 0 => 1,
+        _ => 0,
+    };
+    let mut quota = replaced.max(for_room);
+    for group in 0..pass.groups.len() {
+        for position in 0..pass.groups[group].tasks.len() {
+            let seen = &pass.groups[group].tasks[position];
+            let Condition::Failing(failure) = seen.condition else {
+                continue;
+            };
+            let unproven = floor_holds && !seen.task.noted.healthy;
+            if quota == 0 && !unproven {
+                continue;
+            }
+            quota = quota.saturating_sub(1);
+            let text = match failure {
+                Failure::Container => "Task failed container health checks".to_owned(),
+                Failure::Target(target_group) => {
+                    let arn = pass.groups[group]
+                        .group
+                        .and_then(|g| g.target_groups.get(target_group))
+                        .map_or("", |target_group| target_group.arn.as_str());
+                    format!("Task failed ELB health checks in (target-group {arn})")
+                }
+            };
+            pass.send_away(group, position, LeaveReason::Unhealthy, text);
+        }
+    }
+}
+
+/// Tasks of older versions: at once those that serve nobody, the others as the floor allows, when new ones have taken
+/// their place or wait for theirs.
+fn stop_older(pass: &mut Pass<'_>, wanted: &Wanted, lacks_room: usize) {
+    let keeper = wanted.keeper;
+    // What never completed goes before what one would roll back to; of those the oldest first.
+    let mut order: Vec<usize> = pass
+        .older()
+        .filter(|&position| wanted.replaces || Some(position) != keeper.map(|k| k.0))
+        .collect();
+    order.sort_by_key(|&position| {
+        (
+            pass.groups[position].state == GroupState::Completed,
+            std::cmp::Reverse(position),
+        )
+    });
+    let mut withheld = vec![0; pass.groups.len()];
+    for &position in &order {
+        let keeps = match keeper {
+            Some((keeper, count)) if keeper == position => count,
+            _ => 0,
+        };
+        let idle = pass.groups[position].sound().saturating_sub(keeps);
+        let sent = send_away(pass, position, idle, |c| {
+            matches!(c, Condition::Pending | Condition::Starting)
+        });
+        let failing = pass.groups[position].failing();
+        let failing = send_away(pass, position, failing, |c| {
+            matches!(c, Condition::Failing(_))
+        });
+        withheld[position] = sent.protected + failing.protected;
+    }
+    let healthy = pass.total(|group| group.healthy());
+    let surplus = healthy.saturating_sub(pass.bounds.desired);
+    let for_room = lacks_room.saturating_sub(leaving(pass));
+    let mut quota = spare(pass).min(surplus.max(for_room));
+    for &position in &order {
+        let sent = send_away(pass, position, quota, |c| c == Condition::Healthy);
+        quota -= sent.count;
+        withheld[position] += sent.protected;
+        if pass.total(|group| group.healthy()) >= pass.bounds.desired {
+            // The service is complete without those of which nothing is known.
+            let sent = send_away(pass, position, usize::MAX, |c| c == Condition::Unsure);
+            withheld[position] += sent.protected;
+        }
+        if withheld[position] > 0 {
+            say_protected(pass, position, withheld[position]);
+        }
+    }
+    let left: usize = order
+        .iter()
+        .map(|&position| pass.groups[position].count(|c| c > Condition::Leaving))
+        .sum();
+    if left > 0 && wanted.replaces {
+        let floor = pass.bounds.floor;
+        pass.wait_for(Waiting::HealthyTasksToStop {
+            surplus: left,
+            floor,
+        });
+    }
+}
+
+/// Tasks beyond the desired count: scaling in, and the second half of rebalancing.
+fn stop_surplus(pass: &mut Pass<'_>, wanted: &Wanted, moving: bool) {
+    if moving {
+        rebalancing::stop(pass);
+        return;
+    }
+    let mut groups = vec![(0, wanted.primary)];
+    if !wanted.replaces {
+        groups.extend(wanted.keeper);
+    }
+    for (group, wanted) in groups {
+        let surplus = pass.groups[group].sound().saturating_sub(wanted);
+        let idle = send_away(pass, group, surplus, |c| {
+            matches!(c, Condition::Pending | Condition::Starting)
+        });
+        let rest = surplus - idle.count;
+        let quota = rest.min(spare(pass));
+        let mut sent = send_away(pass, group, quota, |c| c == Condition::Healthy);
+        if pass.groups[group].healthy() >= wanted {
+            let more = send_away(pass, group, rest - sent.count, |c| c == Condition::Unsure);
+            sent.count += more.count;
+            sent.protected += more.protected;
+        }
+        let withheld = sent.protected;
+        if withheld > 0 {
+            say_protected(pass, group, withheld);
+        }
+        let left = rest - sent.count;
+        if left > 0 {
+            let floor = pass.bounds.floor;
+            pass.wait_for(Waiting::HealthyTasksToStop {
+                surplus: left,
+                floor,
+            });
+        }
+    }
+}
+
+/// Protected tasks keep the service from what it should be: says so, and looks again when the first of them is free.
+fn say_protected(pass: &mut Pass<'_>, group: usize, tasks: usize) {
+    let event = events::protected(pass.name(), pass.groups[group].id());
+    pass.say_once(Topic::Protected, event);
+    pass.wait_for(Waiting::Protection { tasks });
+    let now = pass.now;
+    let ends = pass.groups[group]
+        .tasks
+        .iter()
+        .filter(|seen| seen.condition > Condition::Leaving)
+        .filter_map(|seen| seen.task.protected_until)
+        .filter(|until| *until > now)
+        .min();
+    if let Some(ends) = ends {
+        pass.wake_at(ends);
+    }
+}
+
+/// Floor and ceiling allow neither a start nor a stop, and nothing that is under way will change that.
+fn say_if_stuck(pass: &mut Pass<'_>, lacks_room: usize, started: usize) {
+    let in_progress = pass.groups[0].state == GroupState::InProgress;
+    if !in_progress || lacks_room == 0 || started > 0 || !pass.plan.leave.is_empty() {
+        return;
+    }
+    let under_way =
+        pass.total(|group| group.count(|c| c != Condition::Ended && c != Condition::Healthy));
+    if under_way == 0 {
+        let event = events::stuck(pass.name());
+        pass.say_once(Topic::Stuck, event);
+    }
+}
