@@ -5,6 +5,8 @@ pub mod answers;
 pub mod desync;
 pub mod engine;
 pub mod headers;
+pub mod health;
+pub mod nlb;
 pub mod routing;
 pub mod select;
 pub mod table;

@@ -1,0 +1,180 @@
+//! What the tests of TLS, HTTP/2 and network load balancers share: certificates, tables, clients.
+
+#![allow(
+    dead_code,
+    reason = "each test binary compiles this and uses a part of it"
+)]
+
+use neargate_lb_api as api;
+use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
+use rsa::pkcs8::{EncodePrivateKey, LineEnding};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use std::sync::{Arc, LazyLock};
+
+pub const P256: &SignatureAlgorithm = &rcgen::PKCS_ECDSA_P256_SHA256;
+pub const P384: &SignatureAlgorithm = &rcgen::PKCS_ECDSA_P384_SHA384;
+pub const RSA: &SignatureAlgorithm = &rcgen::PKCS_RSA_SHA256;
+
+/// A self-signed certificate for `names`; `years` of validity.
+pub fn certificate(
+    arn: &str,
+    names: &[&str],
+    kind: &'static SignatureAlgorithm,
+    years: i32,
+) -> api::Certificate {
+    static RSA_KEY: LazyLock<String> = LazyLock::new(|| {
+        let key = rsa::RsaPrivateKey::new(&mut getrandom::SysRng, 2048).expect("an RSA key");
+        key.to_pkcs8_pem(LineEnding::LF).expect("PEM").to_string()
+    });
+    let key = match kind == RSA {
+        true => KeyPair::from_pkcs8_pem_and_sign_algo(&RSA_KEY, RSA),
+        false => KeyPair::generate_for(kind),
+    }
+    .expect("a key");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names");
+    params.not_before = rcgen::date_time_ymd(2025, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2025 + years, 1, 1);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    api::Certificate {
+        arn: arn.to_owned(),
+        certificate_chain_pem: certificate.pem(),
+        private_key_pem: key.serialize_pem(),
+    }
+}
+
+/// A client that takes any certificate and remembers the sessions it had.
+pub fn client(alpn: &[&str]) -> ClientConfig {
+    client_with(
+        alpn,
+        &[&rustls::version::TLS13, &rustls::version::TLS12],
+        |_| true,
+    )
+}
+
+/// The same with the given versions and only those signature schemes that `accepts` names.
+pub fn client_with(
+    alpn: &[&str],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    accepts: fn(SignatureScheme) -> bool,
+) -> ClientConfig {
+    let mut provider = ring::default_provider();
+    if !accepts(SignatureScheme::ECDSA_NISTP256_SHA256) {
+        provider
+            .cipher_suites
+            .retain(|suite| !format!("{:?}", suite.suite()).contains("ECDSA"));
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trusting(accepts)))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
+#[derive(Debug)]
+struct Trusting(fn(SignatureScheme) -> bool);
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        let schemes = algorithms.supported_schemes().into_iter();
+        schemes.filter(|scheme| (self.0)(*scheme)).collect()
+    }
+}
+
+/// A load balancer on loopback with one listener.
+pub fn load_balancer(
+    kind: api::LoadBalancerType,
+    listener: api::Listener,
+    http2_enabled: bool,
+) -> api::LoadBalancer {
+    let (path, name) = match kind {
+        api::LoadBalancerType::Network => ("net", "net/test/0123456789abcdef"),
+        _ => ("app", "app/test/0123456789abcdef"),
+    };
+    api::LoadBalancer {
+        arn: format!(
+            "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/{path}/test/0123456789abcdef"
+        ),
+        full_name: name.to_owned(),
+        r#type: kind.into(),
+        dns_name: "test-1.us-east-1.elb.localhost".to_owned(),
+        interfaces: vec![api::Interface {
+            netns: String::new(),
+            address: "127.0.0.1".to_owned(),
+            availability_zone: "us-east-1a".to_owned(),
+        }],
+        listeners: vec![listener],
+        attributes: Some(api::LoadBalancerAttributes {
+            idle_timeout_secs: 60,
+            client_keep_alive_secs: 3600,
+            http2_enabled,
+            cross_zone: true,
+            ..Default::default()
+        }),
+        serve_on_loopback: false,
+    }
+}
+
+/// A default rule that forwards to `group`.
+pub fn forward_to(group: &str) -> api::Rule {
+    forward_to_weighted(&[(group, 1)])
+}
+
+/// A default rule that forwards to several groups by weight.
+pub fn forward_to_weighted(groups: &[(&str, u32)]) -> api::Rule {
+    let target_groups = groups
+        .iter()
+        .map(|(arn, weight)| api::WeightedTargetGroup {
+            target_group_arn: (*arn).to_owned(),
+            weight: *weight,
+        })
+        .collect();
+    api::Rule {
+        arn: "arn:rule/default".to_owned(),
+        action: Some(api::Action {
+            action: Some(api::action::Action::Forward(api::Forward {
+                target_groups,
+                stickiness_duration_secs: None,
+            })),
+        }),
+        ..Default::default()
+    }
+}
