@@ -160,9 +160,7 @@ fn traffic_moves_in_the_steps_of_the_configuration() {
         (
             "ECSLinear10PercentEvery1Minutes",
             linear(10.0, 1),
-            (0..10)
-                .map(|n| (n, f64::from(n + 1) * 10.0))
-                .collect(),
+            (0..10).map(|n| (n, f64::from(n + 1) * 10.0)).collect(),
         ),
         (
             "a part that does not divide 100",

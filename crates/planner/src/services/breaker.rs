@@ -80,6 +80,7 @@ pub(super) fn trip(pass: &mut Pass<'_>) -> bool {
     candidate.memory = GroupMemory {
         has_run: candidate.memory.has_run,
         has_been_healthy: candidate.memory.has_been_healthy,
+        size: candidate.memory.size,
         ..GroupMemory::default()
     };
     let to = candidate.id().to_owned();

@@ -36,6 +36,10 @@ pub struct GroupMemory {
     /// A task of it has been healthy.
     #[serde(default)]
     pub has_been_healthy: bool,
+    /// The desired count while it was the completed primary: so many of its tasks are kept up while a newer version
+    /// has not shown that it can be healthy.
+    #[serde(default)]
+    pub size: Option<u32>,
     /// Launches wait because tasks ended before they ran.
     #[serde(default)]
     pub back_off: Option<BackOff>,

@@ -45,6 +45,9 @@ mod verdict;
 mod victims;
 mod wanted;
 
+#[cfg(test)]
+mod rules;
+
 pub use memory::{BackOff, GroupMemory, Noted, ServiceMemory, Topic};
 pub use plan::{
     EventKind, FailReason, Leave, LeaveReason, ServiceEvent, ServicePlan, Start, TargetChange,

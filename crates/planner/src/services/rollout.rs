@@ -16,6 +16,9 @@ pub(super) fn settle(pass: &mut Pass<'_>) {
     }
     if pass.has_primary() {
         complete(pass);
+        if pass.groups[0].state == GroupState::Completed {
+            pass.groups[0].memory.size = u32::try_from(pass.bounds.desired).ok();
+        }
     }
     remove_spent(pass);
     say_steady(pass);

@@ -37,18 +37,20 @@ pub(super) fn wanted(pass: &Pass<'_>) -> Wanted {
     // version, so that a bad deployment cannot wear the service down. "The service scheduler replaces unhealthy tasks
     // with the same service revision" (developer guide).
     let keeper = candidate(pass)
-        .filter(|_| !pass.groups[0].memory.has_been_healthy)
+        .filter(|_| !pass.groups[0].memory.has_been_healthy && pass.groups[0].healthy() == 0)
         .map(|position| {
             let others: usize = pass
                 .older()
                 .filter(|&other| other != position)
                 .map(|other| pass.groups[other].healthy())
                 .sum();
-            let enough = pass
-                .bounds
-                .floor
-                .saturating_sub(others + pass.groups[0].healthy());
-            (position, enough)
+            let enough = pass.bounds.floor.saturating_sub(others);
+            // Scaling out meanwhile is for the new version.
+            let size = pass.groups[position].memory.size;
+            (
+                position,
+                size.map_or(enough, |size| enough.min(size as usize)),
+            )
         });
     Wanted {
         primary: desired,

@@ -1,0 +1,408 @@
+//! Failing deployments: the circuit breaker, rolling back, the launch back-off and the launch rate.
+
+use neargate_domain::Timestamp;
+
+use super::fixture::*;
+use crate::services::breaker::threshold;
+use crate::services::*;
+
+#[test]
+fn the_threshold_is_half_of_the_desired_count_within_limits() {
+    for (desired, want) in [
+        (0, 3),
+        (1, 3),
+        (5, 3),
+        (6, 3),
+        (7, 4),
+        (25, 13),
+        (400, 200),
+        (800, 200),
+    ] {
+        assert_eq!(threshold(desired), want, "{desired} desired");
+    }
+}
+
+/// What one pass makes of `failedTasks` of the primary group.
+fn failed_after(seen: &ServiceSnapshot) -> u32 {
+    let id = &seen.groups[0].id;
+    plan(seen, NOW)
+        .group_memory
+        .get(id)
+        .map_or(seen.groups[0].memory.failed_tasks, |m| m.failed_tasks)
+}
+
+#[test]
+fn failures_in_a_row_are_counted_once() {
+    let with = |failed: u32, has_run: bool, tasks: Vec<TaskView>| {
+        service(4).deploy("new").tasks(tasks).but(|s| {
+            s.groups[0].memory.failed_tasks = failed;
+            s.groups[0].memory.has_run = has_run;
+        })
+    };
+    let fresh = |task: TaskView| TaskView {
+        noted: Noted::default(),
+        ..task
+    };
+    let noted = |task: TaskView| TaskView {
+        noted: Noted {
+            ended: true,
+            ..task.noted
+        },
+        ..task
+    };
+    let ran = |task: TaskView| TaskView {
+        noted: Noted {
+            ran: true,
+            ..Noted::default()
+        },
+        ..task
+    };
+    for (name, seen, want) in [
+        ("never ran", with(0, false, vec![never_ran("new")]), 1),
+        (
+            "two never ran",
+            with(1, false, times(2, never_ran("new"))),
+            3,
+        ),
+        (
+            "counted before",
+            with(1, false, vec![noted(never_ran("new"))]),
+            1,
+        ),
+        (
+            "the node was lost",
+            with(
+                1,
+                false,
+                vec![fresh(ended("new", EndCause::Infrastructure))],
+            ),
+            0,
+        ),
+        (
+            "the node was lost before it ran",
+            with(
+                1,
+                false,
+                vec![TaskView {
+                    running_since: None,
+                    ..fresh(ended("new", EndCause::Infrastructure))
+                }],
+            ),
+            1,
+        ),
+        (
+            "stopped by hand",
+            with(1, true, vec![ran(ended("new", EndCause::Requested))]),
+            1,
+        ),
+        (
+            "scaled in",
+            with(
+                1,
+                true,
+                vec![TaskView {
+                    leaving: Some(LeaveReason::Scaling),
+                    ..ran(ended("new", EndCause::Exited))
+                }],
+            ),
+            1,
+        ),
+        (
+            "exited after it ran",
+            with(1, true, vec![ran(ended("new", EndCause::Exited))]),
+            2,
+        ),
+        (
+            "the first to run ends the first stage",
+            with(2, false, vec![fresh(starting("new"))]),
+            0,
+        ),
+        (
+            "the second to run does not",
+            with(2, true, vec![fresh(starting("new"))]),
+            2,
+        ),
+        ("healthy", with(2, true, vec![ran(task("new"))]), 0),
+        ("still healthy", with(2, true, vec![task("new")]), 2),
+        (
+            "fails its checks",
+            with(
+                1,
+                true,
+                vec![TaskView {
+                    targets: vec![unhealthy()],
+                    ..ran(task("new"))
+                }],
+            ),
+            2,
+        ),
+        ("fails them still", with(1, true, vec![failing("new")]), 1),
+        (
+            "failed them and then exited",
+            with(
+                1,
+                true,
+                vec![TaskView {
+                    noted: failing("new").noted,
+                    ..ended("new", EndCause::Exited)
+                }],
+            ),
+            1,
+        ),
+        (
+            "recovered",
+            with(
+                1,
+                true,
+                vec![TaskView {
+                    noted: failing("new").noted,
+                    ..task("new")
+                }],
+            ),
+            0,
+        ),
+        (
+            "of an older version",
+            with(1, true, vec![never_ran("old")]),
+            1,
+        ),
+    ] {
+        assert_eq!(failed_after(&seen), want, "{name}");
+    }
+}
+
+#[test]
+fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
+    let broken = |enable, rollback| {
+        service(2)
+            .deploy("new")
+            .tasks(times(2, task("old")))
+            .but(|s| {
+                s.groups[0].memory.failed_tasks = 3;
+                s.service.circuit_breaker = CircuitBreaker { enable, rollback };
+            })
+    };
+    check(vec![
+        ("not in use", broken(false, false), "start new 2"),
+        (
+            "not in use, rollback set",
+            broken(false, true),
+            "start new 2",
+        ),
+        ("without rollback", broken(true, false), "fail new"),
+        ("with rollback", broken(true, true), "roll back new to old"),
+        (
+            "below the threshold",
+            broken(true, true).but(|s| s.groups[0].memory.failed_tasks = 2),
+            "start new 2",
+        ),
+        (
+            "desired is more now",
+            broken(true, true).but(|s| s.service.scheduling = Scheduling::Replica { desired: 7 }),
+            "start new 7",
+        ),
+        (
+            "a rollback is not rolled back",
+            broken(true, true).but(|s| s.groups[0].is_rollback = true),
+            "fail new",
+        ),
+        (
+            "nothing to go back to",
+            broken(true, true).but(|s| s.groups[1].state = GroupState::Failed),
+            "fail new",
+        ),
+        (
+            "past a version that never was complete",
+            broken(true, true).but(|s| s.groups.insert(1, group("middle", GroupState::InProgress))),
+            "roll back new to old",
+        ),
+        (
+            "asked to stop",
+            broken(false, false).but(|s| s.groups[0].rollback_requested = true),
+            "roll back new to old",
+        ),
+        (
+            "failed before",
+            broken(true, true).but(|s| s.groups[0].state = GroupState::Failed),
+            "",
+        ),
+        (
+            "completed before",
+            service(2).tasks(times(2, task("old"))).but(|s| {
+                s.service.circuit_breaker = CircuitBreaker {
+                    enable: true,
+                    rollback: true,
+                };
+                s.groups[0].memory.failed_tasks = 9;
+            }),
+            "",
+        ),
+    ]);
+    for (name, seen, want) in [
+        (
+            "rolled back",
+            broken(true, true),
+            vec![
+                "(service web) (deployment new) deployment failed: tasks failed to start.",
+                "(service web) rolling back to deployment old.",
+            ],
+        ),
+        (
+            "nothing to go back to",
+            broken(true, true).but(|s| s.groups[1].state = GroupState::Failed),
+            vec![
+                "(service web) (deployment new) deployment failed: tasks failed to start.",
+                "(service web) No rollback candidate was found to run the rollback.",
+            ],
+        ),
+    ] {
+        assert_eq!(messages(&plan(&seen, NOW)), want, "{name}");
+    }
+}
+
+#[test]
+fn a_failed_deployment_leaves_the_service_as_it_was() {
+    let failed = |desired| {
+        service(desired)
+            .deploy("new")
+            .but(|s| s.groups[0].state = GroupState::Failed)
+    };
+    check(vec![
+        (
+            "the old ones stay",
+            failed(2).tasks(times(2, task("old"))),
+            "",
+        ),
+        (
+            "beside some of the new",
+            failed(2).tasks([times(2, task("old")), times(2, task("new"))].concat()),
+            "",
+        ),
+        (
+            "a lost old one is replaced",
+            failed(2).tasks([task("old")]),
+            "start old 1",
+        ),
+        (
+            "but not what the new ones make up for",
+            failed(2).tasks([task("old"), task("new")]),
+            "",
+        ),
+        (
+            "scaled out: with the old version",
+            failed(3).tasks(times(2, task("old"))),
+            "start old 1",
+        ),
+        (
+            "scaled in",
+            failed(1).tasks(times(2, task("old"))),
+            "leave t1, drain t1",
+        ),
+        (
+            "no old version: nothing is started",
+            failed(2).but(|s| drop(s.groups.pop())),
+            "",
+        ),
+        (
+            "rolled back: the failed one drains",
+            service(2)
+                .tasks([times(2, task("old")), times(1, starting("new"))].concat())
+                .but(|s| {
+                    s.groups[0].state = GroupState::InProgress;
+                    s.groups[0].is_rollback = true;
+                    s.groups.push(group("new", GroupState::Failed));
+                }),
+            "leave t2, drain t2",
+        ),
+    ]);
+}
+
+#[test]
+fn tasks_that_never_run_are_launched_at_longer_and_longer_intervals() {
+    let mut memory = None;
+    let mut now = NOW;
+    let mut waits = Vec::new();
+    for _ in 0..11 {
+        let created_at = now;
+        now = now.plus_millis(1_000);
+        // Two of one launch are one round.
+        let seen = service(2)
+            .tasks(vec![
+                TaskView {
+                    created_at,
+                    ..never_ran("old")
+                };
+                2
+            ])
+            .but(|s| {
+                s.groups[0].memory.back_off = memory;
+            });
+        let made = plan(&seen, now);
+        assert_eq!(deeds(&made), "", "nothing is launched meanwhile");
+        let back_off = made.group_memory["old"].back_off.expect("a back-off");
+        assert_eq!(made.wake_at, Some(back_off.until));
+        waits.push(back_off.until.millis_since(now) / 1_000);
+        memory = Some(back_off);
+        now = back_off.until;
+        let due = service(2).but(|s| s.groups[0].memory.back_off = memory);
+        assert_eq!(
+            deeds(&plan(&due, now)),
+            "start old 2",
+            "round {}",
+            waits.len()
+        );
+    }
+    assert_eq!(
+        waits,
+        [10, 20, 40, 80, 160, 320, 640, 1280, 1620, 1620, 1620]
+    );
+    // A task that runs ends it, a lost node is none.
+    let ran = service(2)
+        .tasks([TaskView {
+            noted: Noted::default(),
+            ..starting("old")
+        }])
+        .but(|s| s.groups[0].memory.back_off = memory);
+    assert_eq!(plan(&ran, NOW).group_memory["old"].back_off, None);
+    let lost = service(2).tasks([TaskView {
+        running_since: None,
+        ..ended("old", EndCause::Infrastructure)
+    }]);
+    assert_eq!(deeds(&plan(&lost, NOW)), "start old 2");
+}
+
+#[test]
+fn the_event_comes_when_it_is_a_habit() {
+    let impaired = "(service web) is unable to consistently start tasks successfully.";
+    for (rounds, want) in [(0, false), (1, false), (2, true), (7, true)] {
+        let seen = service(1).tasks([never_ran("old")]).but(|s| {
+            s.groups[0].memory.back_off = (rounds > 0).then_some(BackOff {
+                rounds,
+                since: Timestamp(0),
+                until: Timestamp(0),
+            });
+        });
+        assert_eq!(
+            messages(&plan(&seen, NOW)).contains(&impaired),
+            want,
+            "after {rounds} rounds"
+        );
+    }
+}
+
+#[test]
+fn a_service_launches_500_tasks_a_minute() {
+    let mut seen = service(1_200);
+    let mut now = NOW;
+    let mut launched = Vec::new();
+    for _ in 0..4 {
+        let made = plan(&seen, now);
+        let count: u32 = made.starts.iter().map(|s| s.count).sum();
+        launched.push(count);
+        seen = seen
+            .tasks(times(count as usize, pending("old")))
+            .but(|s| s.memory = made.memory.expect("the rate"));
+        now = now.plus_millis(30_000);
+    }
+    assert_eq!(launched, [500, 250, 250, 200]);
+}
