@@ -53,6 +53,15 @@ pub struct FixedResponse {
 }
 
 impl Rule {
+    /// The target groups it refers to, at whatever weight.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<TargetGroup>> {
+        let weighted = match &self.action {
+            Action::Forward(forward) => &forward.groups[..],
+            Action::Redirect(_) | Action::Fixed(_) => &[],
+        };
+        weighted.iter().map(|weighted| &weighted.group)
+    }
+
     /// `None` if a part of it cannot be understood: such a rule matches nothing.
     pub(super) fn compile(
         rule: &api::Rule,

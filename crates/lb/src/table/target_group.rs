@@ -162,6 +162,11 @@ impl TargetGroup {
         self.by_key.get(key).map(|&index| &self.targets[index])
     }
 
+    /// The target as it was registered.
+    pub fn target(&self, id: &str, port: u16) -> Option<&Arc<Target>> {
+        self.target_by_key(&target_key(&self.arn, id, port))
+    }
+
     /// Whether a client that is bound to the target may stay there.
     pub fn keeps_sticky(&self, target: &Target) -> bool {
         target.takes_new_requests()
@@ -289,7 +294,7 @@ fn compile_target(
             target.id, target.address
         )
     })?;
-    let key = key_of(&[&group.arn, &target.id, &port.to_string()]);
+    let key = target_key(&group.arn, &target.id, port);
     let before = previous.and_then(|group| group.target_by_key(&key));
     let state = before.map_or_else(Arc::default, |target| Arc::clone(&target.state));
     if before.is_some_and(|before| before.draining) && !target.draining {
@@ -307,6 +312,10 @@ fn compile_target(
         key,
         state,
     })
+}
+
+fn target_key(group_arn: &str, id: &str, port: u16) -> TargetKey {
+    key_of(&[group_arn, id, &port.to_string()])
 }
 
 fn key_of(parts: &[&str]) -> TargetKey {

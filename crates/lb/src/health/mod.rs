@@ -1,0 +1,155 @@
+//! Health checks: a task for each target that is checked, started, stopped and changed as the table wants it.
+//!
+//! Results go to two places: into the table's targets, where requests see them at once, and onto the [`HealthBoard`],
+//! from where they are reported. Source: ALB/target-group-health-checks.
+
+pub mod board;
+pub mod matcher;
+pub mod plan;
+mod probe;
+pub mod progress;
+
+pub use board::HealthBoard;
+pub use plan::TargetName;
+
+use crate::table::{Table, Target, TargetGroup};
+use arc_swap::ArcSwap;
+use plan::{Check, Watch, plan};
+use progress::Progress;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
+
+/// Makes a connection from within a network namespace, whose name is empty for the machine's own.
+pub type Connect = Arc<dyn Fn(Arc<str>, SocketAddr) -> Connecting + Send + Sync>;
+/// A connection on its way.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// Owns all checks of the process. Dropping it ends them.
+pub struct Checker {
+    connect: Connect,
+    board: Arc<HealthBoard>,
+    current: Arc<ArcSwap<Table>>,
+    running: BTreeMap<TargetName, Running>,
+}
+
+struct Running {
+    check: Check,
+    task: AbortHandle,
+}
+
+impl Checker {
+    /// Checks nothing until it gets a table.
+    pub fn new(connect: Connect, board: Arc<HealthBoard>) -> Self {
+        Self {
+            connect,
+            board,
+            current: Arc::default(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Follows a new table. Checks that stay as they were go on undisturbed. Call it within a tokio runtime.
+    pub fn apply(&mut self, table: &Arc<Table>) {
+        self.current.store(Arc::clone(table));
+        let wanted = plan(table);
+        self.board.keep(|name| wanted.contains_key(name));
+        self.running.retain(|name, running| {
+            let stays = wanted.get(name) == Some(&Watch::Check(running.check.clone()));
+            if !stays {
+                running.task.abort();
+            }
+            stays
+        });
+        for (name, watch) in wanted {
+            let Some((_, target)) = find(table, &name) else {
+                continue;
+            };
+            let health = target.state.health();
+            let first = watch.first_verdict(health);
+            match watch {
+                Watch::Check(check) if !self.running.contains_key(&name) => {
+                    if let Some(first) = first {
+                        self.board.set(&name, &first, now_millis());
+                    }
+                    self.start(name, check, Progress::from(health));
+                }
+                Watch::Check(_) => {}
+                Watch::Settled(verdict) => self.board.set(&name, &verdict, now_millis()),
+            }
+        }
+    }
+
+    fn start(&mut self, name: TargetName, check: Check, progress: Progress) {
+        let follow = Follow {
+            name: name.clone(),
+            check: check.clone(),
+            progress,
+            connect: Arc::clone(&self.connect),
+            board: Arc::clone(&self.board),
+            current: Arc::clone(&self.current),
+        };
+        let task = tokio::spawn(follow.run()).abort_handle();
+        self.running.insert(name, Running { check, task });
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        self.running
+            .values()
+            .for_each(|running| running.task.abort());
+    }
+}
+
+/// The check of one target, for as long as the table wants it.
+struct Follow {
+    name: TargetName,
+    check: Check,
+    progress: Progress,
+    connect: Connect,
+    board: Arc<HealthBoard>,
+    current: Arc<ArcSwap<Table>>,
+}
+
+impl Follow {
+    async fn run(mut self) {
+        // AWS: the interval is from start to start. A check that outlasts it delays the next one.
+        let mut starts = tokio::time::interval(self.check.interval);
+        starts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            starts.tick().await;
+            let outcome = probe::probe(&self.check, &self.connect).await;
+            let verdict = self
+                .progress
+                .see(outcome, self.check.thresholds, self.check.network);
+            let Some(verdict) = verdict else { continue };
+            let table = self.current.load();
+            let Some((group, target)) = find(&table, &self.name) else {
+                continue;
+            };
+            group.set_health(target, verdict.health, now_millis());
+            self.board.set(&self.name, &verdict, now_millis());
+        }
+    }
+}
+
+fn find<'t>(table: &'t Table, name: &TargetName) -> Option<(&'t TargetGroup, &'t Arc<Target>)> {
+    let group = table.target_groups.get(&name.group_arn)?;
+    let target = group.target(&name.id, name.port)?;
+    Some((group, target))
+}
+
+fn now_millis() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    since.as_millis() as u64
+}
