@@ -5,6 +5,7 @@ pub mod answers;
 pub mod desync;
 pub mod engine;
 pub mod headers;
+pub mod http1;
 pub mod health;
 pub mod nlb;
 pub mod routing;

@@ -126,6 +126,54 @@ impl Drop for Buffer {
     }
 }
 
+/// Room to write a head in. Goes back to the thread's list when dropped.
+#[derive(Debug)]
+pub struct Scratch(Vec<u8>);
+
+/// Free scratch vectors that a thread keeps, and the largest of them: longer ones were for rare, large heads.
+const MAX_FREE_SCRATCH: usize = 256;
+const MAX_FREE_SCRATCH_BYTES: usize = 2 * BLOCK_BYTES;
+
+thread_local! {
+    static FREE_SCRATCH: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        let free = FREE_SCRATCH.with_borrow_mut(Vec::pop);
+        Self(free.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES / 4)))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.0);
+        if bytes.capacity() > 0 && bytes.capacity() <= MAX_FREE_SCRATCH_BYTES {
+            bytes.clear();
+            let _ = FREE_SCRATCH.try_with(|free| {
+                let mut free = free.borrow_mut();
+                if free.len() < MAX_FREE_SCRATCH {
+                    free.push(bytes);
+                }
+            });
+        }
+    }
+}
+
+impl std::ops::Deref for Scratch {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

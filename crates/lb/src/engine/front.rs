@@ -18,13 +18,14 @@
 
 use super::worker::{Worker, recount};
 use crate::table::{Endpoint, SocketKey, Table, Transport};
-use crate::tls::TlsSession;
+use crate::http1;
+use crate::tls::{self, TlsSession};
 use neargate_lb_api::Protocol;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::spawn_local;
 
 /// How a connection reached us.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,5 +80,30 @@ pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Ar
     };
     // Closing it is all that can be done for a listener that has gone meanwhile.
     let Some(endpoint) = client.endpoint(worker, "") else { return };
-    let _ = (worker, stream, endpoint);
+    let worker = Rc::clone(worker);
+    // Tasks of their own types: an idle HTTP connection shall not have the size of a TLS handshake.
+    match endpoint.listener.protocol {
+        Protocol::Http => {
+            drop(spawn_local(async move {
+                let counted = Rc::clone(&worker);
+                http1::serve(worker, stream, client).await;
+                recount(&counted);
+            }));
+        }
+        Protocol::Https => drop(spawn_local(serve_https(worker, stream, client, endpoint))),
+        _ => {}
+    }
+}
+
+async fn serve_https(worker: Rc<Worker>, stream: TcpStream, mut client: Client, endpoint: Arc<Endpoint>) {
+    let Some(listener) = worker.current().tls.get(&endpoint.listener.arn).cloned() else { return };
+    drop(endpoint);
+    let (stream, session) = match tls::accept(stream, &listener).await {
+        Ok(accepted) => accepted,
+        Err(error) => return tracing::debug!(%error, peer = %client.peer, "no TLS session with a client"),
+    };
+    client.tls = Some(Rc::new(session));
+    let counted = Rc::clone(&worker);
+    Box::pin(http1::serve(worker, stream, client)).await;
+    recount(&counted);
 }

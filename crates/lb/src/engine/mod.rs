@@ -11,6 +11,7 @@
 //! - [`netns`] makes sockets inside the load balancers' network namespaces.
 
 pub mod buffer;
+pub mod chance;
 pub mod clock;
 pub mod front;
 pub mod netns;

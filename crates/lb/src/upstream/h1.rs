@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to a target.
 
-use super::chunked::{Decoder, Step};
+use super::body::BodyReader;
 use super::connect::{ConnectError, Towards, connect};
 use super::response::{self, BadHead, Facts};
 use super::stream::UpstreamStream;
@@ -32,33 +32,6 @@ pub enum Fault {
     Body,
 }
 
-/// What is left of a response's body.
-#[derive(Clone, Debug)]
-pub enum BodyState {
-    /// No head was read yet.
-    Before,
-    Length(u64),
-    Chunked(Decoder),
-    Close,
-    Done,
-}
-
-impl BodyState {
-    pub fn new(facts: &Facts) -> Self {
-        match facts.body {
-            _ if !facts.has_body() => Self::Done,
-            Body::Length(length) => Self::Length(length),
-            Body::Chunked => Self::Chunked(Decoder::default()),
-            Body::None => Self::Done,
-            Body::UntilClose | Body::Upgraded => Self::Close,
-        }
-    }
-
-    pub fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
-    }
-}
-
 /// A response's head that outlives the connection's buffer.
 #[derive(Debug)]
 pub struct ResponseHead {
@@ -80,7 +53,7 @@ impl ResponseHead {
 pub struct Connection {
     pub(crate) stream: UpstreamStream,
     pub(crate) input: Buffer,
-    pub(crate) body: BodyState,
+    pub(crate) body: BodyReader,
     /// Said by the head: the connection can carry another exchange.
     pub(crate) persistent: bool,
     towards: Towards,
@@ -115,7 +88,7 @@ impl Connection {
         Self {
             stream,
             input: Buffer::new(),
-            body: BodyState::Before,
+            body: BodyReader::Before,
             persistent: false,
             towards,
             reused,
@@ -134,7 +107,7 @@ impl Connection {
 
     /// Whether any byte of the response has arrived.
     pub fn has_answered(&self) -> bool {
-        self.interim_responses > 0 || !self.input.is_empty() || !matches!(self.body, BodyState::Before)
+        self.interim_responses > 0 || !self.input.is_empty() || !matches!(self.body, BodyReader::Before)
     }
 
     /// Writes some of `bytes`, and says how many.
@@ -224,7 +197,7 @@ impl Connection {
     /// Goes on to the body of the head that was parsed.
     pub(crate) fn begin_body(&mut self, facts: &Facts) {
         self.input.consume(facts.head_bytes);
-        self.body = BodyState::new(facts);
+        self.body = BodyReader::new(if facts.has_body() { facts.body } else { Body::None });
         self.persistent = facts.persistent;
     }
 
@@ -247,50 +220,17 @@ impl Connection {
         poll_fn(|cx| self.poll_response_body(cx)).await
     }
 
-    /// How many bytes at the start of the input are the body's next; they count as taken, and must be consumed. `None`:
-    /// more must be read, or the body is done.
+    /// As [`BodyReader::ready`].
     pub(crate) fn body_bytes_ready(&mut self) -> Result<Option<usize>, Fault> {
-        loop {
-            if self.input.is_empty() {
-                return Ok(None);
-            }
-            match &mut self.body {
-                BodyState::Before | BodyState::Done => return Ok(None),
-                BodyState::Close => return Ok(Some(self.input.len())),
-                BodyState::Length(left) => {
-                    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(self.input.len());
-                    *left -= count as u64;
-                    if *left == 0 {
-                        self.body = BodyState::Done;
-                    }
-                    return Ok(Some(count));
-                }
-                BodyState::Chunked(decoder) => match decoder.step(self.input.filled()).map_err(|_| Fault::Body)? {
-                    Step::Data(count) => return Ok(Some(count)),
-                    Step::Skip(count) => {
-                        let ended = decoder.is_at_end();
-                        self.input.consume(count);
-                        if ended {
-                            self.body = BodyState::Done;
-                            return Ok(None);
-                        }
-                    }
-                    Step::More => return Ok(None),
-                    Step::End => {
-                        self.body = BodyState::Done;
-                        return Ok(None);
-                    }
-                },
-            }
-        }
+        self.body.ready(&mut self.input).map_err(|_| Fault::Body)
     }
 
     /// Reads more of the body. The end of the connection ends a body that has no other end.
     pub(crate) fn poll_fill_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         match ready!(self.input.poll_fill(cx, &mut self.stream, BLOCK_BYTES)) {
             Ok(1..) => Poll::Ready(Ok(())),
-            Ok(0) if matches!(self.body, BodyState::Close) => {
-                self.body = BodyState::Done;
+            Ok(0) if matches!(self.body, BodyReader::UntilClose) => {
+                self.body = BodyReader::Done;
                 Poll::Ready(Ok(()))
             }
             Ok(0) | Err(_) => Poll::Ready(Err(Fault::Closed)),

@@ -18,6 +18,7 @@
 //! byte, is the race with the target's own idle timeout: a request that may be repeated is sent once more on
 //! [`h1::Connection::fresh`].
 
+pub mod body;
 pub mod chunked;
 pub mod connect;
 pub mod h1;

@@ -1,0 +1,391 @@
+//! HTTP/1.1 in front: a client's connection, request after request.
+//!
+//! A request's way: [`request`] parses its head in the buffer it was read into, [`plan`] decides what becomes of it and
+//! writes the target's head, both without waiting; [`exchange`] streams it. While a connection is idle it has no
+//! buffers, and of its task there is little more than the socket.
+//!
+//! Sources: ALB/load-balancer-troubleshooting and ALB/edit-load-balancer-attributes for statuses and time-outs.
+
+mod exchange;
+mod pipe;
+mod plan;
+mod request;
+mod stream;
+
+use self::exchange::{Ended, Exchange};
+use self::plan::{Answered, Forward, Plan};
+use self::request::{MAX_HEAD_BYTES, Refused, Scanned};
+use self::stream::ClientStream;
+use crate::desync::body::Body;
+use crate::engine::buffer::{BLOCK_BYTES, Buffer, Scratch};
+use crate::engine::vigil::{Verdict, Watched};
+use crate::engine::{Client, Published, Worker, clock};
+use crate::table::Endpoint;
+use crate::upstream::body::BodyReader;
+use crate::upstream::h1::Connection;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+
+/// AWS's default for both, where a table does not say.
+const DEFAULT_IDLE: Duration = Duration::from_secs(60);
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(3600);
+/// How long an idle connection may still bring a request while the process ends. The answer then says that it was the
+/// last; a connection that was closed at once might lose one that is on its way.
+const CLOSING_GRACE: Duration = Duration::from_secs(3);
+/// How much of a body that nobody wants is read, and how long a closed connection is listened to, so that the client
+/// reads our answer before it finds the connection closed.
+const MAX_DISCARD_BYTES: u64 = 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves a client's connection until it ends.
+pub async fn serve<S: ClientStream>(worker: Rc<Worker>, stream: S, client: Client) {
+    let mut front = Front {
+        watched: worker.watch(),
+        worker,
+        stream,
+        client,
+        input: Buffer::new(),
+        since_millis: clock::millis(),
+        resolved: None,
+    };
+    loop {
+        if !front.wait_for_request().await {
+            return front.say_goodbye().await;
+        }
+        // A request's state is many times an idle connection's, and there are many more of those.
+        match Box::pin(front.serve_request()).await {
+            Next::Request => {}
+            Next::Linger => return front.linger().await,
+            Next::Cut => return front.stream.reset_on_drop(),
+            Next::Close if S::SAYS_GOODBYE => return front.say_goodbye().await,
+            Next::Close => return,
+        }
+    }
+}
+
+/// A client's connection.
+pub(crate) struct Front<S> {
+    worker: Rc<Worker>,
+    stream: S,
+    client: Client,
+    /// Read and not used.
+    input: Buffer,
+    watched: Watched,
+    since_millis: u64,
+    /// Whom requests are for in which version, where Host does not matter.
+    resolved: Option<(Rc<Arc<Published>>, Arc<Endpoint>)>,
+}
+
+/// What follows a request.
+enum Next {
+    Request,
+    /// The client has its answer, and is told that there will be no other.
+    Linger,
+    /// The response is incomplete, and the client must notice.
+    Cut,
+    /// All is said, and the client expects the end.
+    Close,
+}
+
+impl<S: ClientStream> Front<S> {
+    /// Waits for the first byte of a request. Not if the connection shall end.
+    async fn wait_for_request(&mut self) -> bool {
+        if !self.input.is_empty() {
+            return true;
+        }
+        let idle = self.idle_timeout();
+        self.watched.extend(idle);
+        let mut closing = false;
+        poll_fn(|cx| {
+            if self.watched.verdict() != Verdict::GoOn {
+                return Poll::Ready(false);
+            }
+            if self.watched.closing() && !closing {
+                closing = true;
+                self.watched.extend(CLOSING_GRACE.min(idle));
+            }
+            self.watched.watch(cx);
+            let filled = ready!(self.input.poll_fill(cx, &mut self.stream, BLOCK_BYTES));
+            Poll::Ready(matches!(filled, Ok(1..)))
+        })
+        .await
+    }
+
+    /// One request, from the head that has begun to arrive to the end of its answer.
+    async fn serve_request(&mut self) -> Next {
+        let plan = match self.read_head().await {
+            Ok(plan) => plan,
+            Err(next) => return next,
+        };
+        match plan {
+            Plan::Answer(answered) => self.answer(answered).await,
+            Plan::Forward(forward) => self.forward(&forward).await,
+        }
+    }
+
+    async fn read_head(&mut self) -> Result<Plan, Next> {
+        let mut scanned = Scanned::default();
+        let idle = self.idle_timeout();
+        self.watched.extend(idle);
+        loop {
+            match self.plan(&mut scanned) {
+                Ok(Some(plan)) => return plan.ok_or(Next::Close),
+                Ok(None) => {}
+                Err(refused) => return Err(self.refuse(refused.status).await),
+            }
+            let filled = poll_fn(|cx| match self.watched.verdict() {
+                Verdict::GoOn => {
+                    self.watched.watch(cx);
+                    self.input.poll_fill(cx, &mut self.stream, MAX_HEAD_BYTES).map(Some)
+                }
+                _ => Poll::Ready(None),
+            });
+            match filled.await {
+                Some(Ok(1..)) => self.watched.extend(idle),
+                Some(Ok(0)) | Some(Err(_)) => return Err(Next::Close),
+                // AWS: "the client did not send data before the idle timeout period expired".
+                None => return Err(self.refuse(408).await),
+            }
+        }
+    }
+
+    /// Decides about the request in the buffer, and takes its head out. `Ok(None)`: not all of it is there.
+    /// `Ok(Some(None))`: the listener is gone.
+    fn plan(&mut self, scanned: &mut Scanned) -> Result<Option<Option<Plan>>, Refused> {
+        let closing = self.closes_after_this();
+        let endpoint = self.endpoint();
+        let Self { worker, client, input, .. } = self;
+        let mut head_bytes = 0;
+        let planned = request::parse(input.filled(), scanned, |parts, facts| {
+            head_bytes = facts.head_bytes;
+            let endpoint = match endpoint {
+                Some(endpoint) => Some(endpoint),
+                // Shared by several load balancers, or gone.
+                None => client.endpoint(worker, parts.host()),
+            };
+            let Some(endpoint) = endpoint else { return Ok(None) };
+            plan::plan(worker, client, &endpoint, closing, parts, facts).map(Some)
+        })?;
+        if planned.is_some() {
+            input.consume(head_bytes);
+        }
+        if let Some(Some(Plan::Forward(forward))) = &planned {
+            // In the same breath as the choice, so that no change of the table falls between.
+            self.watched.attend(forward.towards.target);
+        }
+        Ok(planned)
+    }
+
+    /// The endpoint of the newest table, unless Host must be asked for it.
+    fn endpoint(&mut self) -> Option<Arc<Endpoint>> {
+        let current = self.worker.current();
+        if let Some((of, endpoint)) = &self.resolved
+            && Rc::ptr_eq(of, &current)
+        {
+            return Some(Arc::clone(endpoint));
+        }
+        self.resolved = None;
+        if self.client.entry.is_shared(&current.table) {
+            return None;
+        }
+        let endpoint = self.client.endpoint(&self.worker, "")?;
+        self.resolved = Some((current, Arc::clone(&endpoint)));
+        Some(endpoint)
+    }
+
+    fn idle_timeout(&mut self) -> Duration {
+        self.endpoint().map_or(DEFAULT_IDLE, |endpoint| idle_timeout(&endpoint))
+    }
+
+    /// Whether the next response is the last: the process ends, or the client has been here for the time that AWS
+    /// keeps a connection.
+    fn closes_after_this(&self) -> bool {
+        let keep_alive = match &self.resolved {
+            Some((_, endpoint)) => match endpoint.load_balancer.attributes.client_keep_alive_secs {
+                0 => DEFAULT_KEEP_ALIVE,
+                secs => Duration::from_secs(secs.into()),
+            },
+            None => DEFAULT_KEEP_ALIVE,
+        };
+        let age = clock::millis().saturating_sub(self.since_millis);
+        self.watched.closing() || age >= keep_alive.as_millis() as u64
+    }
+
+    /// Answers a request that was not read to its end.
+    async fn refuse(&mut self, status: u16) -> Next {
+        let endpoint = self.endpoint().or_else(|| self.client.endpoint(&self.worker, ""));
+        let Some(endpoint) = endpoint else { return Next::Close };
+        let answered = plan::refuse(&endpoint, status, false);
+        match self.write(&answered.bytes).await {
+            true => Next::Linger,
+            false => Next::Close,
+        }
+    }
+
+    async fn answer(&mut self, answered: Answered) -> Next {
+        if !self.write(&answered.bytes).await {
+            return Next::Close;
+        }
+        match answered.close || !self.discard(answered.body).await {
+            true => Next::Linger,
+            false => Next::Request,
+        }
+    }
+
+    /// Carries a request to its target, and the response back.
+    async fn forward(&mut self, forward: &Forward) -> Next {
+        let worker = Rc::clone(&self.worker);
+        let idle = idle_timeout(&forward.endpoint);
+        let mut connection = match Connection::checkout(&worker, forward.towards.clone()).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(%error, target = %forward.towards.address, "no connection to a target");
+                return self.answer_for(forward, error.status(), forward.body).await;
+            }
+        };
+        let (ended, report, can_answer) = loop {
+            let mut exchange = Exchange::new(self, forward, &mut connection, idle);
+            let ended = poll_fn(|cx| exchange.poll(cx)).await;
+            let (report, can_answer, may_repeat) = (exchange.report, exchange.can_answer(), exchange.may_repeat());
+            drop(exchange);
+            if may_repeat && matches!(ended, Ended::Target(_)) {
+                // The target closed the connection as our request set out. It did not begin to answer.
+                match Connection::fresh(&worker, forward.towards.clone()).await {
+                    Ok(fresh) => connection = fresh,
+                    Err(error) => return self.answer_for(forward, error.status(), Body::None).await,
+                }
+                continue;
+            }
+            break (ended, report, can_answer);
+        };
+        self.watched.attend_none();
+        let body_left = if report.request_sent { Body::None } else { Body::UntilClose };
+        match ended {
+            Ended::Complete => {
+                if report.request_sent && !forward.desync_close {
+                    connection.finish(&worker);
+                }
+                match report.close || !report.request_sent {
+                    false => Next::Request,
+                    // It asked for the end and has sent nothing more: no byte of it is left to cause a reset.
+                    true if forward.client_close && report.request_sent && self.input.is_empty() => Next::Close,
+                    true => Next::Linger,
+                }
+            }
+            Ended::Upgraded => {
+                self.watched.attend(forward.towards.target);
+                let (stream, read) = connection.into_parts();
+                pipe::pipe(self, stream, read, idle).await;
+                Next::Close
+            }
+            Ended::ClientGone => Next::Close,
+            _ if !can_answer => Next::Cut,
+            Ended::BadBody => self.answer_for(forward, 400, body_left).await,
+            Ended::ClientSilent => self.answer_for(forward, 408, body_left).await,
+            Ended::TargetSilent => self.answer_for(forward, 504, body_left).await,
+            Ended::Target(_) | Ended::TargetGone => self.answer_for(forward, 502, body_left).await,
+        }
+    }
+
+    /// An error in the target's place. `body` is what of the request's is not read.
+    async fn answer_for(&mut self, forward: &Forward, status: u16, body: Body) -> Next {
+        self.watched.attend_none();
+        let mut bytes = Scratch::default();
+        let endless = matches!(body, Body::UntilClose);
+        let close = forward.client_close || endless || self.closes_after_this();
+        forward.answer(status, close, &mut bytes);
+        let close = close || crate::answers::Answer::error(status).closes();
+        self.answer(Answered {
+            bytes,
+            status,
+            close,
+            body: if endless { Body::None } else { body },
+        })
+        .await
+    }
+
+    /// Whether all was written in time.
+    async fn write(&mut self, bytes: &[u8]) -> bool {
+        let idle = self.idle_timeout();
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        matches!(tokio::time::timeout(idle, write).await, Ok(Ok(())))
+    }
+
+    /// Reads a body that nobody wants. Whether that was all of it, so that a next request can follow.
+    async fn discard(&mut self, body: Body) -> bool {
+        let mut reader = BodyReader::new(body);
+        let mut bytes = 0;
+        let Self { input, stream, .. } = self;
+        let all = async {
+            loop {
+                match reader.ready(input) {
+                    Ok(Some(count)) => {
+                        input.consume(count);
+                        bytes += count as u64;
+                    }
+                    Ok(None) if reader.is_done() => return true,
+                    Ok(None) if bytes <= MAX_DISCARD_BYTES => match input.fill(stream, BLOCK_BYTES).await {
+                        Ok(1..) => {}
+                        Ok(0) | Err(_) => return false,
+                    },
+                    Ok(None) | Err(_) => return false,
+                }
+            }
+        };
+        match body {
+            Body::None => true,
+            _ => tokio::time::timeout(LINGER, all).await.unwrap_or(false),
+        }
+    }
+
+    /// Ends a connection whose client may still be sending: closed at once, it would be reset before the client has
+    /// read its answer.
+    async fn linger(mut self) {
+        let listen = async {
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
+            let mut bytes = 0;
+            while bytes <= MAX_DISCARD_BYTES {
+                self.input.consume(self.input.len());
+                match self.input.fill(&mut self.stream, BLOCK_BYTES).await {
+                    Ok(count @ 1..) => bytes += count as u64,
+                    Ok(0) | Err(_) => return,
+                }
+            }
+        };
+        // The client has had its time.
+        let _ = tokio::time::timeout(LINGER, listen).await;
+    }
+
+    /// Ends an idle connection; TLS has a word for that.
+    async fn say_goodbye(mut self) {
+        // Whether it hears that changes nothing.
+        let _ = tokio::time::timeout(LINGER, self.stream.shutdown()).await;
+    }
+}
+
+impl request::Parts<'_> {
+    /// The Host by which load balancers on one port are told apart.
+    fn host(&self) -> &str {
+        if let Some((authority, _)) = crate::routing::uri::split_absolute(self.target) {
+            return authority;
+        }
+        let host = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
+        host.and_then(|header| std::str::from_utf8(header.value).ok()).unwrap_or_default()
+    }
+}
+
+fn idle_timeout(endpoint: &Endpoint) -> Duration {
+    match endpoint.load_balancer.attributes.idle_timeout_secs {
+        0 => DEFAULT_IDLE,
+        secs => Duration::from_secs(secs.into()),
+    }
+}
