@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use neargate_domain::task::{ContainerStatus, DesiredStatus, StopCode, TaskStatus};
-use neargate_planner::placement::{NodeCapacity, place};
+use neargate_planner::placement::{Need, Node, Nodes, Pool};
 
 use super::NodeControl;
 use super::board::Subscriber;
@@ -24,7 +24,7 @@ impl NodeControl {
 
     /// One pass: all tasks that wait, in one transaction.
     async fn place_waiting(&self) -> Result<(), StateError> {
-        let mut nodes = self.capacities();
+        let mut nodes = self.nodes();
         let mut changes = Changes::new();
         let mut touched = Vec::new();
         for change in self.board.changes(&Subscriber::Placement) {
@@ -38,18 +38,12 @@ impl NodeControl {
                 fail_to_start(&mut record, &reason, self.state.now());
                 release_network(&mut changes, &record);
             } else {
-                let Some(node) =
-                    place(&nodes, self.memory_need(&record)).map(|n| n.node_id.clone())
-                else {
+                let Some(node) = nodes.place(self.need_of(&record), |_| true) else {
                     // Waits for a node to come, or for room: either wakes this again.
                     self.board.mark_again(&Subscriber::Placement, change.key);
                     continue;
                 };
-                for capacity in nodes.iter_mut().filter(|n| n.node_id == node) {
-                    capacity.memory_used_mib += self.memory_need(&record);
-                    capacity.tasks += 1;
-                }
-                record.node_id = Some(node);
+                record.node_id = Some(node.to_owned());
                 record.version += 1;
             }
             changes.replace(&*task, &record);
@@ -72,34 +66,43 @@ impl NodeControl {
         }
     }
 
-    fn memory_need(&self, record: &TaskRecord) -> u64 {
-        if self.settings.overcommit {
-            0
-        } else {
-            u64::from(record.memory_mib)
+    /// What a task takes of its node. CPU does not bind: a quota shares it out.
+    fn need_of(&self, record: &TaskRecord) -> Need {
+        Need {
+            memory_mib: if self.settings.overcommit {
+                0
+            } else {
+                u64::from(record.memory_mib)
+            },
+            cpu_units: 0,
         }
     }
 
-    fn capacities(&self) -> Vec<NodeCapacity> {
+    /// The connected nodes and what they carry.
+    fn nodes(&self) -> Nodes {
+        let mut nodes = Nodes::new();
+        // In the order of their ids, so that equal nodes are taken in the same order each time.
         let sessions: BTreeMap<String, u64> = self
             .sessions
             .lock()
             .iter()
             .map(|(id, session)| (id.clone(), session.memory_mib))
             .collect();
-        sessions
-            .into_iter()
-            .map(|(node_id, memory_mib)| {
-                let (tasks, used) = self.board.load_of(&node_id);
-                let memory_used_mib = if self.settings.overcommit { 0 } else { used };
-                NodeCapacity {
-                    node_id,
-                    memory_mib,
-                    memory_used_mib,
-                    tasks,
-                }
-            })
-            .collect()
+        for (id, memory_mib) in sessions {
+            nodes.put(Node {
+                id: id.clone(),
+                pool: Pool::default(),
+                memory_mib,
+                cpu_units: None,
+            });
+            let (tasks, used) = self.board.load_of(&id);
+            let need = Need {
+                memory_mib: if self.settings.overcommit { 0 } else { used },
+                cpu_units: 0,
+            };
+            nodes.add_tasks(&id, u32::try_from(tasks).unwrap_or(u32::MAX), need);
+        }
+        nodes
     }
 
     /// Makes the log streams of a task. The inner error is the reason that the task shows when that fails.
