@@ -6,6 +6,7 @@ pub mod clock;
 pub mod ec2;
 pub mod ecr;
 pub mod ecs;
+pub mod elbv2;
 pub mod iam;
 pub mod logs;
 pub mod nodes;

@@ -1,11 +1,13 @@
 //! What other services ask of EC2: do these subnets and groups exist, which group is the default.
 
+use std::net::Ipv4Addr;
+
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
 use super::kind::{self, Kind};
 use super::records::{Ec2Record, SecurityGroupRecord, SubnetRecord, VpcRecord};
-use super::topology::ensure_default_vpc;
+use super::topology::{all, ensure_default_vpc};
 use crate::state::{State, StateError, Stored};
 
 /// Why a network configuration cannot be used. `Display` is EC2's text; other services quote it with [`Self::code`].
@@ -94,6 +96,19 @@ pub async fn default_security_group(
     )
     .await?
     .ok_or(Ec2LookupError::GroupNotFound(vpc.default_security_group_id))
+}
+
+/// The subnet of a VPC that an address lies in.
+pub async fn subnet_of_address(
+    state: &State,
+    scope: &Scope,
+    vpc_id: &str,
+    address: Ipv4Addr,
+) -> Result<Option<SubnetRecord>, StateError> {
+    let subnets = all::<SubnetRecord>(state, scope).await?;
+    Ok(subnets
+        .into_iter()
+        .find(|subnet| subnet.vpc_id == vpc_id && subnet.cidr.contains(&address)))
 }
 
 async fn lookup<T: Ec2Record>(

@@ -34,6 +34,7 @@ mod zones;
 pub use addresses::AddressPool;
 pub use lookup::{
     Ec2LookupError, default_security_group, lookup_security_groups, lookup_subnets, lookup_vpc,
+    subnet_of_address,
 };
 pub use records::{
     NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,

@@ -1,0 +1,140 @@
+//! Attributes of load balancers, target groups and listeners: which there are, their defaults, and what they may be.
+//!
+//! Records keep what was set; answers have all. Source: the API reference of LoadBalancerAttribute,
+//! TargetGroupAttribute and ListenerAttribute.
+
+mod listener;
+mod load_balancer;
+mod target_group;
+mod values;
+
+use std::collections::BTreeMap;
+
+use neargate_aws_wire::error::ApiError;
+
+pub use listener::{RESPONSE_HEADERS, of_listener};
+pub use load_balancer::{check as check_load_balancer, of_load_balancer};
+pub use target_group::{check as check_target_group, check_stickiness_type, of_target_group};
+pub use values::Values;
+
+use super::errors;
+
+pub type Attributes = BTreeMap<String, String>;
+
+pub const DEREGISTRATION_DELAY: &str = "deregistration_delay.timeout_seconds";
+pub const DELETION_PROTECTION: &str = "deletion_protection.enabled";
+pub const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
+pub const ALGORITHM: &str = "load_balancing.algorithm.type";
+pub const ANOMALY_MITIGATION: &str = "load_balancing.algorithm.anomaly_mitigation";
+pub const SLOW_START: &str = "slow_start.duration_seconds";
+pub const STICKINESS: &str = "stickiness.enabled";
+pub const STICKINESS_TYPE: &str = "stickiness.type";
+pub const APP_COOKIE_NAME: &str = "stickiness.app_cookie.cookie_name";
+pub const PRESERVE_CLIENT_IP: &str = "preserve_client_ip.enabled";
+pub const TERMINATE_UNHEALTHY: &str =
+    "target_health_state.unhealthy.connection_termination.enabled";
+pub const UNHEALTHY_DRAINING: &str = "target_health_state.unhealthy.draining_interval_seconds";
+
+/// One attribute that a resource has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spec {
+    pub key: &'static str,
+    pub default: &'static str,
+    pub values: Values,
+}
+
+const fn spec(key: &'static str, default: &'static str, values: Values) -> Spec {
+    Spec {
+        key,
+        default,
+        values,
+    }
+}
+
+/// What was set, or the default; empty for a key that `specs` does not have.
+pub fn value<'a>(specs: &[Spec], set: &'a Attributes, key: &str) -> &'a str {
+    match set.get(key) {
+        Some(value) => value,
+        None => specs
+            .iter()
+            .find(|spec| spec.key == key)
+            .map_or("", |spec| spec.default),
+    }
+}
+
+/// Every attribute with its value, as answers have them.
+pub fn all<T>(specs: &[Spec], set: &Attributes, make: impl Fn(String, String) -> T) -> Vec<T> {
+    specs
+        .iter()
+        .map(|spec| make(spec.key.to_owned(), value(specs, set, spec.key).to_owned()))
+        .collect()
+}
+
+/// What the attributes are after `wanted`, if each is one of `specs` and has a value that it may have.
+pub fn merged(
+    specs: &[Spec],
+    set: &Attributes,
+    wanted: impl IntoIterator<Item = (Option<String>, Option<String>)>,
+) -> Result<Attributes, ApiError> {
+    let mut merged = set.clone();
+    let mut seen = std::collections::BTreeSet::new();
+    for (key, value) in wanted {
+        let key = key.ok_or_else(|| errors::validation("An attribute key must be specified"))?;
+        let value = value.unwrap_or_default();
+        let Some(spec) = specs.iter().find(|spec| spec.key == key) else {
+            return Err(errors::configuration(format!("Key {key} not valid")));
+        };
+        if !seen.insert(key.clone()) {
+            return Err(errors::validation(format!(
+                "Attribute key '{key}' was specified multiple times"
+            )));
+        }
+        spec.values
+            .check(&key, &value)
+            .map_err(errors::validation)?;
+        merged.insert(key, value);
+    }
+    Ok(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPECS: &[Spec] = &[
+        spec("flag", "false", Values::Flag),
+        spec("delay", "300", Values::Range(0, 3600)),
+    ];
+
+    fn wanted(pairs: &[(&str, &str)]) -> Vec<(Option<String>, Option<String>)> {
+        let some = |text: &str| Some(text.to_owned());
+        pairs.iter().map(|(k, v)| (some(k), some(v))).collect()
+    }
+
+    #[test]
+    fn answers_have_what_was_set_and_the_defaults_of_the_rest() {
+        let set = merged(SPECS, &Attributes::new(), wanted(&[("delay", "5")])).unwrap();
+        let all = all(SPECS, &set, |key, value| format!("{key}={value}"));
+        assert_eq!(all, ["flag=false", "delay=5"]);
+    }
+
+    #[test]
+    fn nothing_is_taken_over_if_one_is_wrong() {
+        for (name, pairs, code) in [
+            (
+                "unknown key",
+                &[("flag", "true"), ("no.such", "1")][..],
+                "InvalidConfigurationRequest",
+            ),
+            ("out of range", &[("delay", "3601")], "ValidationError"),
+            (
+                "twice",
+                &[("delay", "1"), ("delay", "2")],
+                "ValidationError",
+            ),
+        ] {
+            let error = merged(SPECS, &Attributes::new(), wanted(pairs)).unwrap_err();
+            assert_eq!(error.query_code, code, "{name}");
+        }
+    }
+}

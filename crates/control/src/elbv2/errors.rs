@@ -1,0 +1,64 @@
+//! Load balancing's errors in AWS's texts. Source: the API reference, and outputs of the real service and the test
+//! suites of emulators that quote it.
+
+use neargate_aws_api::elbv2::types::*;
+use neargate_aws_wire::error::ApiError;
+
+/// The code of most mistakes in parameters, which no model has.
+pub fn validation(message: impl Into<String>) -> ApiError {
+    ApiError::client("ValidationError", message)
+}
+
+/// Parameters that are legal one by one but not together.
+pub fn configuration(message: impl Into<String>) -> ApiError {
+    InvalidConfigurationRequestException::new(message).into()
+}
+
+pub fn action(message: impl Into<String>) -> ApiError {
+    InvalidLoadBalancerActionException::new(message).into()
+}
+
+/// A part of the API that Neargate does not have.
+pub fn not_built(what: &str) -> ApiError {
+    configuration(format!("{what} not built in Neargate yet"))
+}
+
+pub fn not_an_arn(arn: &str, what: &str) -> ApiError {
+    validation(format!("'{arn}' is not a valid {what} ARN"))
+}
+
+pub fn load_balancer_not_found() -> ApiError {
+    LoadBalancerNotFoundException::new("The specified load balancer does not exist.").into()
+}
+
+pub fn listener_not_found() -> ApiError {
+    ListenerNotFoundException::new("The specified listener does not exist.").into()
+}
+
+pub fn rule_not_found() -> ApiError {
+    RuleNotFoundException::new("The specified rule does not exist.").into()
+}
+
+pub fn target_group_not_found(arn: &str) -> ApiError {
+    TargetGroupNotFoundException::new(format!("Target group '{arn}' not found")).into()
+}
+
+pub fn target_groups_not_found() -> ApiError {
+    TargetGroupNotFoundException::new("One or more target groups not found").into()
+}
+
+pub fn invalid_target(message: impl Into<String>) -> ApiError {
+    InvalidTargetException::new(message).into()
+}
+
+/// The model's form for a value outside its enumeration.
+pub fn not_among(value: &str, at: &str, allowed: &[&str]) -> ApiError {
+    validation(format!(
+        "1 validation error detected: Value '{value}' at '{at}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
+        allowed.join(", ")
+    ))
+}
+
+pub fn invalid_marker() -> ApiError {
+    validation("The marker is not one that this operation answered with")
+}
