@@ -18,14 +18,14 @@
 
 use super::worker::{Worker, recount};
 use crate::table::{Endpoint, SocketKey, Table, Transport};
-use crate::http1;
+use crate::{http1, nlb};
 use crate::tls::{self, TlsSession};
 use neargate_lb_api::Protocol;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 
 /// How a connection reached us.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,8 +91,13 @@ pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Ar
             }));
         }
         Protocol::Https => drop(spawn_local(serve_https(worker, stream, client, endpoint))),
-        _ => {}
+        _ => drop(spawn_local(nlb::serve_tcp(worker, stream, client))),
     }
+}
+
+/// Serves a UDP socket until the task is aborted.
+pub fn start_udp(worker: &Rc<Worker>, socket: std::net::UdpSocket, entry: Arc<Entry>) -> AbortHandle {
+    spawn_local(nlb::serve_udp(Rc::clone(worker), socket, entry)).abort_handle()
 }
 
 async fn serve_https(worker: Rc<Worker>, stream: TcpStream, mut client: Client, endpoint: Arc<Endpoint>) {

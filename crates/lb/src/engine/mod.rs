@@ -14,6 +14,7 @@ pub mod buffer;
 pub mod chance;
 pub mod clock;
 pub mod front;
+pub mod listeners;
 pub mod netns;
 pub mod published;
 pub mod vigil;

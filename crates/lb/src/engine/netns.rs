@@ -9,24 +9,43 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+/// The file in a node's data directory that has its instance, and the directory below which instances have theirs.
+const INSTANCE: &str = "instance";
+const RUN: &str = "/run/neargate";
 /// Connections that may wait to be accepted; the kernel's own limit is 4096.
 const BACKLOG: i32 = 4096;
 
-/// Where the namespaces of this machine's interfaces are mounted: `/run/neargate/<instance>/netns`.
+/// Where the namespaces of this machine's interfaces are mounted: `/run/neargate/<instance>/netns`, with the instance
+/// that the node's data directory names.
 #[derive(Clone, Debug)]
 pub struct Namespaces {
-    dir: Option<PathBuf>,
+    node_data_dir: Option<PathBuf>,
+    /// Known once the node has started for the first time, which may be after us.
+    dir: Arc<OnceLock<PathBuf>>,
 }
 
 /// Tells a namespace from another one that later got its name.
 pub type NamespaceId = (u64, u64);
 
 impl Namespaces {
-    /// Without a directory there is only the machine's own namespace.
-    pub fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir }
+    /// Without a node there is only the machine's own namespace.
+    pub fn new(node_data_dir: Option<PathBuf>) -> Self {
+        Self {
+            node_data_dir,
+            dir: Arc::default(),
+        }
+    }
+
+    fn dir(&self) -> io::Result<&Path> {
+        if let Some(dir) = self.dir.get() {
+            return Ok(dir);
+        }
+        let node = self.node_data_dir.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let instance = std::fs::read_to_string(node.join(INSTANCE))?;
+        Ok(self.dir.get_or_init(|| Path::new(RUN).join(instance.trim()).join("netns")))
     }
 
     /// The namespace that a name stands for now; `None` for the machine's own, whose name is empty.
@@ -95,9 +114,9 @@ impl Namespaces {
             return Ok(None);
         }
         let named = netns.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        match &self.dir {
-            Some(dir) if named => Ok(Some(dir.join(netns))),
-            _ => Err(io::Error::new(
+        match named {
+            true => Ok(Some(self.dir()?.join(netns))),
+            false => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("there is no network namespace {netns:?}"),
             )),

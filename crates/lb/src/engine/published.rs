@@ -4,11 +4,12 @@ use crate::table::{Table, TargetKey};
 use crate::tls;
 use neargate_lb_api as api;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// One version of everything. Made by the control thread, given to all workers.
 #[derive(Default)]
 pub struct Published {
-    pub table: Table,
+    pub table: Arc<Table>,
     pub tls: tls::Listeners,
     /// Targets that exist; requests to any other are cut.
     present: HashSet<TargetKey>,
@@ -18,7 +19,7 @@ pub struct Published {
 
 impl Published {
     pub fn compile(table: &api::Table, previous: Option<&Self>) -> Self {
-        let table = Table::compile(table, previous.map(|published| &published.table));
+        let table = Table::compile(table, previous.map(|published| &*published.table));
         let tls = tls::Listeners::compile(&table, previous.map(|published| &published.tls));
         let targets = || table.target_groups.values().flat_map(|group| &group.targets);
         Self {
@@ -27,7 +28,7 @@ impl Published {
                 .filter(|target| target.takes_new_requests())
                 .map(|target| target.key)
                 .collect(),
-            table,
+            table: Arc::new(table),
             tls,
         }
     }

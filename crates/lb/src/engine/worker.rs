@@ -4,6 +4,7 @@ use super::front::{self, Entry};
 use super::netns::Namespaces;
 use super::vigil::{Vigils, Watched};
 use super::{Published, clock};
+use crate::access_log::AccessLogs;
 use crate::select::cookie::CookieKey;
 use crate::table::TargetKey;
 use crate::upstream::Pool;
@@ -27,13 +28,14 @@ const MAX_IMBALANCE: usize = 4;
 /// Pause after a failed accept: the process is out of descriptors or memory, and asking again at once would not help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long in-flight requests may go on at the process's end.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
 /// What all threads have in common for the process's life.
 pub struct Shared {
     pub namespaces: Namespaces,
     pub cookie_key: CookieKey,
+    pub access_logs: AccessLogs,
     /// Connections of each worker.
     loads: Vec<AtomicUsize>,
     inboxes: std::sync::OnceLock<Vec<mpsc::Sender<Command>>>,
@@ -79,11 +81,13 @@ impl Shared {
     pub fn new(
         namespaces: Namespaces,
         cookie_key: CookieKey,
+        access_logs: AccessLogs,
         workers: usize,
     ) -> Self {
         Self {
             namespaces,
             cookie_key,
+            access_logs,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             inboxes: std::sync::OnceLock::new(),
         }
@@ -171,7 +175,8 @@ impl Worker {
                     Err(error) => tracing::error!(%error, ?entry, "the runtime refuses a listening socket"),
                 },
                 Command::ListenUdp { id, entry, socket } => {
-                    let _ = (id, entry, socket);
+                    let serving = front::start_udp(&self, socket, entry);
+                    self.listening.borrow_mut().insert(id, serving);
                 }
                 Command::Unlisten(id) => {
                     if let Some(accepting) = self.listening.borrow_mut().remove(&id) {

@@ -29,6 +29,11 @@ impl HealthBoard {
         inner.targets.values().cloned().collect()
     }
 
+    /// Everything, for keeping on disk: what changed is still to be told.
+    pub fn snapshot(&self) -> Vec<TargetObserved> {
+        self.lock().targets.values().cloned().collect()
+    }
+
     /// Waits for news and returns them. Nothing is lost if the future is dropped.
     pub async fn changed(&self) -> Vec<TargetObserved> {
         loop {

@@ -263,6 +263,9 @@ impl<S: ClientStream> Front<S> {
             break (ended, report, can_answer);
         };
         self.watched.attend_none();
+        if let Ended::Target(fault) = &ended {
+            tracing::debug!(%fault, target = %forward.towards.address, "a target broke off");
+        }
         let body_left = if report.request_sent { Body::None } else { Body::UntilClose };
         match ended {
             Ended::Complete => {

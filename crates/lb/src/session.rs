@@ -1,0 +1,93 @@
+//! The connection to the control plane: dials, says what it has, hears what it shall serve, and again. What is served
+//! does not depend on it.
+
+use crate::status::Status;
+use hyper_util::rt::TokioIo;
+use neargate_lb_api as api;
+use neargate_lb_api::lb_message::Message as ToServer;
+use neargate_lb_api::lb_service_client::LbServiceClient;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tonic::Status as Error;
+use tonic::transport::{Channel, Endpoint};
+
+/// Pause between two tries to reach the server. Constant and short: it is on the same machine.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+const OUTBOUND_MESSAGES: usize = 16;
+/// A table of thousands of listeners and targets is a few MiB; certificates make it more.
+const MAX_TABLE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Stays connected for ever. Tables go to `tables`, the news of `status` to the server.
+pub async fn keep_connected(socket: PathBuf, lb_id: String, status: Arc<Status>, tables: mpsc::Sender<api::Table>) {
+    let mut said = false;
+    loop {
+        match converse(&socket, &lb_id, &status, &tables).await {
+            Ok(()) => said = false,
+            // Said once for each time the server is away, not ten times a second.
+            Err(error) if !said => {
+                tracing::warn!(%error, "no connection to the control plane; serving goes on, trying again");
+                said = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
+async fn dial(socket: PathBuf) -> Result<Channel, Error> {
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    // The URI is not used: the connector knows the socket.
+    Endpoint::from_static("http://control.plane")
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| Error::unavailable(error.to_string()))
+}
+
+async fn converse(
+    socket: &std::path::Path,
+    lb_id: &str,
+    status: &Status,
+    tables: &mpsc::Sender<api::Table>,
+) -> Result<(), Error> {
+    let channel = dial(socket.to_owned()).await?;
+    let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+    let hello = api::Hello {
+        lb_id: lb_id.to_owned(),
+        neargate_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    send(&outbound, ToServer::Hello(hello)).await?;
+    send(&outbound, ToServer::Observed(status.all())).await?;
+    let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
+    let mut inbound = LbServiceClient::new(channel)
+        .max_decoding_message_size(MAX_TABLE_BYTES)
+        .connect(stream)
+        .await?
+        .into_inner();
+    tracing::info!("connected to the control plane");
+    loop {
+        tokio::select! {
+            message = inbound.message() => match message? {
+                Some(api::ServerMessage { table: Some(table) }) => {
+                    if tables.send(table).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(_) => {}
+                None => return Ok(()),
+            },
+            observed = status.changed() => send(&outbound, ToServer::Observed(observed)).await?,
+        }
+    }
+}
+
+async fn send(outbound: &mpsc::Sender<api::LbMessage>, message: ToServer) -> Result<(), Error> {
+    let message = api::LbMessage { message: Some(message) };
+    let sent = outbound.send(message).await;
+    sent.map_err(|_| Error::unavailable("the control plane has closed the stream"))
+}
