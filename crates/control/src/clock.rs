@@ -16,6 +16,12 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Waits as long as the control plane should wait for `duration` of AWS's time.
     async fn wait(&self, duration: Duration);
+
+    /// Waits until [`Self::now`] is `at`: for times to which scaled durations have been added already.
+    async fn wait_until(&self, at: Timestamp) {
+        let millis = at.millis_since(self.now());
+        tokio::time::sleep(Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
+    }
 }
 
 /// The machine's clock. Timestamps are true; only waiting is scaled.

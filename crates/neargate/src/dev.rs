@@ -96,6 +96,8 @@ fn ready(server: &Server) {
 
 /// Stops the tasks, so that their end is on record, then the node. A second signal stops waiting for the tasks.
 async fn stop(server: &Server, node: &NodeProcess, signals: &mut Signals) -> anyhow::Result<()> {
+    // Or they would replace the tasks that stop.
+    let _services = server.services.pause().await;
     server.nodes.stop_all("Neargate was stopped").await?;
     tokio::select! {
         () = server.nodes.wait_until_idle() => {}

@@ -45,6 +45,8 @@ pub async fn reset(server: Arc<Server>) -> (StatusCode, String) {
 
 impl Server {
     async fn reset(&self) -> anyhow::Result<()> {
+        // Or they would replace the tasks that stop.
+        let _services = self.services.pause().await;
         self.nodes.stop_all("Neargate was reset").await?;
         self.nodes.wait_until_idle().await;
         self.registry.clear().await?;

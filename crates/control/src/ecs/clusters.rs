@@ -9,10 +9,11 @@ use neargate_domain::Scope;
 use neargate_domain::task::TaskStatus;
 
 use super::records::{ClusterRecord, ClusterStatus, TaskRecord};
-use super::{errors, keys, settings, tags};
+use super::services::records::ServiceStatus;
+use super::{errors, keys, services, settings, tags};
 use crate::page;
 use crate::scope_of;
-use crate::state::{Attempt, Changes, State, Stored};
+use crate::state::{Attempt, Changes, State, StateError, Stored};
 
 /// The cluster that calls mean when they name none.
 pub const DEFAULT_CLUSTER: &str = "default";
@@ -147,7 +148,7 @@ pub async fn describe(
         };
         match found {
             Some(cluster) => {
-                let counts = count_tasks(state, &scope, &cluster.record.name).await?;
+                let counts = count(state, &scope, &cluster.record.name).await?;
                 clusters.push(render(&cluster.record, &scope, counts, &include));
             }
             None => failures.push(Failure {
@@ -194,17 +195,25 @@ pub async fn delete(
 ) -> Result<DeleteClusterResponse, ApiError> {
     let scope = scope_of(context);
     let cluster = active_cluster(state, &scope, Some(&request.cluster)).await?;
-    if count_tasks(state, &scope, &cluster.record.name)
-        .await?
-        .is_busy()
-    {
+    let counts = count(state, &scope, &cluster.record.name).await?;
+    if counts.active_services + counts.draining_services > 0 {
+        return Err(errors::cluster_contains_services());
+    }
+    if counts.is_busy() {
         return Err(errors::cluster_contains_tasks());
     }
-    let record = edit(state, &scope, Some(&request.cluster), |record| {
-        record.status = ClusterStatus::Inactive;
-        Ok(())
-    })
-    .await?;
+    let record = ClusterRecord {
+        status: ClusterStatus::Inactive,
+        ..cluster.record.clone()
+    };
+    let mut changes = Changes::new();
+    // A service that is created at the same time requires the cluster as it was, so one of the two fails.
+    changes.replace(&cluster, &record);
+    match state.commit(changes).await {
+        Ok(_) => {}
+        Err(StateError::Conflict) => return Err(errors::update_in_progress()),
+        Err(error) => return Err(error.into()),
+    }
     Ok(DeleteClusterResponse {
         cluster: Some(render(
             &record,
@@ -235,7 +244,7 @@ pub async fn update(
         Ok(())
     })
     .await?;
-    let counts = count_tasks(state, &scope, &record.name).await?;
+    let counts = count(state, &scope, &record.name).await?;
     Ok(UpdateClusterResponse {
         cluster: Some(render(&record, &scope, counts, &Included::all())),
     })
@@ -253,7 +262,7 @@ pub async fn update_settings(
         Ok(())
     })
     .await?;
-    let counts = count_tasks(state, &scope, &record.name).await?;
+    let counts = count(state, &scope, &record.name).await?;
     Ok(UpdateClusterSettingsResponse {
         cluster: Some(render(&record, &scope, counts, &Included::all())),
     })
@@ -277,10 +286,17 @@ pub async fn put_capacity_providers(
         .await?
         .record;
     let tasks: Vec<Stored<TaskRecord>> = state.list(&keys::tasks(&scope, &cluster.name)).await?;
+    let services = services::of_cluster(state, &scope, &cluster.name).await?;
+    let of_services = services
+        .iter()
+        .filter(|s| s.record.status == ServiceStatus::Active)
+        .flat_map(|s| &s.record.config.strategy)
+        .map(|item| &item.capacity_provider);
     let used = tasks
         .iter()
         .filter(|t| t.record.is_active())
         .filter_map(|t| t.record.capacity_provider.as_ref())
+        .chain(of_services)
         .find(|p| {
             cluster.capacity_providers.contains(p) && !request.capacity_providers.contains(p)
         });
@@ -299,7 +315,7 @@ pub async fn put_capacity_providers(
         Ok(())
     })
     .await?;
-    let counts = count_tasks(state, &scope, &record.name).await?;
+    let counts = count(state, &scope, &record.name).await?;
     Ok(PutClusterCapacityProvidersResponse {
         cluster: Some(render(&record, &scope, counts, &Included::all())),
     })
@@ -479,13 +495,15 @@ fn connect_defaults(
     }
 }
 
-/// How many tasks a cluster has.
+/// How many tasks and services a cluster has.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     running: i32,
     pending: i32,
     /// Ending, neither of the two.
     ending: i32,
+    active_services: i32,
+    draining_services: i32,
 }
 
 impl Counts {
@@ -494,9 +512,16 @@ impl Counts {
     }
 }
 
-async fn count_tasks(state: &State, scope: &Scope, cluster: &str) -> Result<Counts, ApiError> {
+async fn count(state: &State, scope: &Scope, cluster: &str) -> Result<Counts, ApiError> {
     let tasks: Vec<Stored<TaskRecord>> = state.list(&keys::tasks(scope, cluster)).await?;
     let mut counts = Counts::default();
+    for service in services::of_cluster(state, scope, cluster).await? {
+        match service.record.status {
+            ServiceStatus::Active => counts.active_services += 1,
+            ServiceStatus::Draining => counts.draining_services += 1,
+            ServiceStatus::Inactive => {}
+        }
+    }
     for task in tasks {
         match task.record.last_status {
             TaskStatus::Stopped => {}
@@ -566,7 +591,7 @@ fn render(record: &ClusterRecord, scope: &Scope, counts: Counts, include: &Inclu
         registered_container_instances_count: Some(0),
         running_tasks_count: Some(counts.running),
         pending_tasks_count: Some(counts.pending),
-        active_services_count: Some(0),
+        active_services_count: Some(counts.active_services),
         statistics: Some(if include.statistics {
             statistics(counts)
         } else {
@@ -606,8 +631,8 @@ fn statistics(counts: Counts) -> Vec<KeyValuePair> {
         value("runningExternalTasksCount", 0),
         value("pendingExternalTasksCount", 0),
         value("activeEC2ServiceCount", 0),
-        value("activeFargateServiceCount", 0),
+        value("activeFargateServiceCount", counts.active_services),
         value("drainingEC2ServiceCount", 0),
-        value("drainingFargateServiceCount", 0),
+        value("drainingFargateServiceCount", counts.draining_services),
     ]
 }

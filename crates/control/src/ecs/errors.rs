@@ -2,10 +2,12 @@
 //! public output of the real service.
 
 use neargate_aws_api::ecs::types::{
-    AttributeLimitExceededException, ClientException, ClusterContainsTasksException,
-    ClusterNotFoundException, ConflictException, InvalidParameterException,
-    PlatformTaskDefinitionIncompatibilityException, PlatformUnknownException,
-    ResourceInUseException, TargetNotFoundException,
+    AttributeLimitExceededException, ClientException, ClusterContainsServicesException,
+    ClusterContainsTasksException, ClusterNotFoundException, ConflictException,
+    InvalidParameterException, PlatformTaskDefinitionIncompatibilityException,
+    PlatformUnknownException, ResourceInUseException, ServiceDeploymentNotFoundException,
+    ServiceNotActiveException, ServiceNotFoundException, TargetNotFoundException,
+    UnsupportedFeatureException, UpdateInProgressException,
 };
 use neargate_aws_wire::error::ApiError;
 
@@ -24,6 +26,46 @@ pub fn cluster_not_found() -> ApiError {
 pub fn cluster_contains_tasks() -> ApiError {
     ClusterContainsTasksException::new("The Cluster cannot be deleted while Tasks are active.")
         .into()
+}
+
+pub fn cluster_contains_services() -> ApiError {
+    ClusterContainsServicesException::new(
+        "The Cluster cannot be deleted while Services are active.",
+    )
+    .into()
+}
+
+/// Somebody else changed the cluster at the same time.
+pub fn update_in_progress() -> ApiError {
+    UpdateInProgressException::new(
+        "The cluster is being changed by another call. Try again in a moment.",
+    )
+    .into()
+}
+
+pub fn service_not_found() -> ApiError {
+    ServiceNotFoundException::new("Service not found.").into()
+}
+
+pub fn service_not_active() -> ApiError {
+    ServiceNotActiveException::new("Service was not ACTIVE.").into()
+}
+
+pub fn service_deployment_not_found() -> ApiError {
+    ServiceDeploymentNotFoundException::new("The service deployment does not exist.").into()
+}
+
+pub fn conflict(message: impl Into<String>) -> ApiError {
+    ConflictException {
+        resource_ids: None,
+        message: Some(message.into()),
+    }
+    .into()
+}
+
+/// For what AWS has and Neargate does not have yet.
+pub fn unsupported(message: impl Into<String>) -> ApiError {
+    UnsupportedFeatureException::new(message).into()
 }
 
 pub fn resource_in_use(message: impl Into<String>) -> ApiError {

@@ -51,11 +51,50 @@ pub fn task(scope: &Scope, cluster: &str, id: &str) -> String {
     format!("{}{id}", tasks(scope, cluster))
 }
 
+pub fn all_services(scope: &Scope) -> String {
+    format!("{}/services/", base(scope))
+}
+
+pub fn services(scope: &Scope, cluster: &str) -> String {
+    format!("{}{cluster}/", all_services(scope))
+}
+
+pub fn service(scope: &Scope, cluster: &str, name: &str) -> String {
+    format!("{}{name}", services(scope, cluster))
+}
+
+pub fn service_events(scope: &Scope, cluster: &str, name: &str) -> String {
+    format!("{}/service-events/{cluster}/{name}", base(scope))
+}
+
+pub fn service_deployments(scope: &Scope, cluster: &str, name: &str) -> String {
+    format!("{}/service-deployments/{cluster}/{name}/", base(scope))
+}
+
+pub fn service_deployment(scope: &Scope, cluster: &str, name: &str, id: &str) -> String {
+    format!("{}{id}", service_deployments(scope, cluster, name))
+}
+
+pub fn service_revisions(scope: &Scope, cluster: &str, name: &str) -> String {
+    format!("{}/service-revisions/{cluster}/{name}/", base(scope))
+}
+
+pub fn service_revision(scope: &Scope, cluster: &str, name: &str, number: &str) -> String {
+    format!("{}{number}", service_revisions(scope, cluster, name))
+}
+
 /// Whether a key under [`ALL`] is a task's. Its other parts are account and region.
 pub fn is_task(key: &str) -> bool {
-    key.strip_prefix(ALL)
-        .and_then(|rest| rest.split('/').nth(2))
-        == Some("tasks")
+    kind_of(key) == Some("tasks")
+}
+
+/// Whether a key under [`ALL`] is a service's.
+pub fn is_service(key: &str) -> bool {
+    kind_of(key) == Some("services")
+}
+
+fn kind_of(key: &str) -> Option<&str> {
+    key.strip_prefix(ALL)?.split('/').nth(2)
 }
 
 pub fn client_token(scope: &Scope, cluster: &str, token: &str) -> String {
@@ -84,5 +123,7 @@ mod tests {
         assert!(is_task(&task(&scope, "default", "0")));
         assert!(!is_task(&cluster(&scope, "tasks")));
         assert!(!is_task(&task_definition(&scope, "tasks", 1)));
+        assert!(is_service(&service(&scope, "default", "web")));
+        assert!(!is_service(&service_events(&scope, "services", "web")));
     }
 }

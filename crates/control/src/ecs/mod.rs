@@ -5,10 +5,13 @@ pub mod clusters;
 mod errors;
 pub mod keys;
 pub mod records;
+pub mod services;
 mod settings;
 mod tags;
 pub mod task_definitions;
 pub mod tasks;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use neargate_aws_api::ecs::{Ecs, types::*};
@@ -16,6 +19,7 @@ use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 use neargate_domain::Scope;
 
+use self::services::ServiceBoard;
 use crate::caller_arn;
 use crate::ec2::AddressPool;
 use crate::state::{State, StateError};
@@ -38,12 +42,19 @@ pub const CPU_ARCHITECTURE: CPUArchitecture = if cfg!(target_arch = "aarch64") {
 pub struct EcsService {
     state: State,
     addresses: AddressPool,
+    services: Arc<ServiceBoard>,
 }
 
 impl EcsService {
     /// `addresses` is shared with EC2, which gives out addresses of the same subnets.
-    pub fn new(state: State, addresses: AddressPool) -> Self {
-        Self { state, addresses }
+    ///
+    /// `services` is followed by the [`services::Reconciler`] of the same store, which must run.
+    pub fn new(state: State, addresses: AddressPool, services: Arc<ServiceBoard>) -> Self {
+        Self {
+            state,
+            addresses,
+            services,
+        }
     }
 }
 
@@ -193,6 +204,102 @@ impl Ecs for EcsService {
         r: ListTasksRequest,
     ) -> Answer<ListTasksResponse> {
         tasks::describe::list(&self.state, c, r).await
+    }
+
+    async fn create_service(
+        &self,
+        c: &RequestContext,
+        r: CreateServiceRequest,
+    ) -> Answer<CreateServiceResponse> {
+        services::create(&self.state, &self.services, c, r).await
+    }
+
+    async fn update_service(
+        &self,
+        c: &RequestContext,
+        r: UpdateServiceRequest,
+    ) -> Answer<UpdateServiceResponse> {
+        services::update(&self.state, &self.services, c, r).await
+    }
+
+    async fn delete_service(
+        &self,
+        c: &RequestContext,
+        r: DeleteServiceRequest,
+    ) -> Answer<DeleteServiceResponse> {
+        services::delete(&self.state, &self.services, c, r).await
+    }
+
+    async fn describe_services(
+        &self,
+        c: &RequestContext,
+        r: DescribeServicesRequest,
+    ) -> Answer<DescribeServicesResponse> {
+        services::describe(&self.state, &self.services, c, r).await
+    }
+
+    async fn list_services(
+        &self,
+        c: &RequestContext,
+        r: ListServicesRequest,
+    ) -> Answer<ListServicesResponse> {
+        services::list(&self.state, c, r).await
+    }
+
+    async fn list_services_by_namespace(
+        &self,
+        _c: &RequestContext,
+        r: ListServicesByNamespaceRequest,
+    ) -> Answer<ListServicesByNamespaceResponse> {
+        services::list_by_namespace(r)
+    }
+
+    async fn describe_service_deployments(
+        &self,
+        c: &RequestContext,
+        r: DescribeServiceDeploymentsRequest,
+    ) -> Answer<DescribeServiceDeploymentsResponse> {
+        services::describe_deployments(&self.state, &self.services, c, r).await
+    }
+
+    async fn list_service_deployments(
+        &self,
+        c: &RequestContext,
+        r: ListServiceDeploymentsRequest,
+    ) -> Answer<ListServiceDeploymentsResponse> {
+        services::list_deployments(&self.state, c, r).await
+    }
+
+    async fn describe_service_revisions(
+        &self,
+        c: &RequestContext,
+        r: DescribeServiceRevisionsRequest,
+    ) -> Answer<DescribeServiceRevisionsResponse> {
+        services::describe_revisions(&self.state, c, r).await
+    }
+
+    async fn stop_service_deployment(
+        &self,
+        c: &RequestContext,
+        r: StopServiceDeploymentRequest,
+    ) -> Answer<StopServiceDeploymentResponse> {
+        services::stop_deployment(&self.state, c, r).await
+    }
+
+    async fn update_task_protection(
+        &self,
+        c: &RequestContext,
+        r: UpdateTaskProtectionRequest,
+    ) -> Answer<UpdateTaskProtectionResponse> {
+        tasks::protection::update(&self.state, c, r).await
+    }
+
+    async fn get_task_protection(
+        &self,
+        c: &RequestContext,
+        r: GetTaskProtectionRequest,
+    ) -> Answer<GetTaskProtectionResponse> {
+        tasks::protection::get(&self.state, c, r).await
     }
 
     async fn tag_resource(

@@ -11,6 +11,7 @@ use neargate_aws_api::ecs::types::{
 };
 use neargate_domain::task::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use neargate_domain::{Scope, Timestamp};
+use neargate_planner::services::{LeaveReason, Noted};
 use serde::{Deserialize, Serialize};
 
 /// Tags by key, in the order of their keys.
@@ -109,7 +110,7 @@ pub struct TaskRecord {
 }
 
 /// What a service's task has beside others.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTaskRecord {
     /// Name of the service.
     pub name: String,
@@ -123,6 +124,12 @@ pub struct ServiceTaskRecord {
     /// It shall stop, and waits for its target groups to let go of it: its node does not know yet.
     #[serde(default)]
     pub draining: bool,
+    /// Why it shall stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<LeaveReason>,
+    /// What the service's scheduler has taken account of.
+    #[serde(default)]
+    pub noted: Noted,
     /// Scale-in passes it over until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected_until: Option<Timestamp>,
@@ -218,6 +225,13 @@ pub struct AccountSettingRecord {
     pub value: String,
 }
 
+impl TaskTargetRecord {
+    /// Whether both are about the same port of the task in the same target group.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.target_group_arn == other.target_group_arn && self.port == other.port
+    }
+}
+
 impl ContainerRecord {
     /// What the node pulls: the image by its digest where that is settled, else as the definition names it.
     pub fn pull_reference(&self) -> String {
@@ -269,6 +283,11 @@ impl TaskRecord {
         let waits = self.service.as_ref().is_some_and(|s| s.draining)
             && self.last_status <= TaskStatus::Deactivating;
         self.desired_status == DesiredStatus::Stopped && !waits
+    }
+
+    /// Whether nobody has asked for its end.
+    pub fn is_wanted(&self) -> bool {
+        self.desired_status == DesiredStatus::Running
     }
 
     /// A task counts against its cluster until it has stopped.

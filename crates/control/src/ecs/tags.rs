@@ -6,6 +6,7 @@ use neargate_aws_wire::service::RequestContext;
 use neargate_domain::{Arn, Scope};
 
 use super::records::{ClusterRecord, Tags, TaskDefinitionRecord, TaskRecord};
+use super::services::records::ServiceRecord;
 use super::{errors, keys, task_definitions};
 use crate::scope_of;
 use crate::state::{Changes, State};
@@ -57,6 +58,7 @@ enum Tagged {
     Cluster(String),
     TaskDefinition(String, u32),
     Task { cluster: String, id: String },
+    Service { cluster: String, name: String },
 }
 
 impl Tagged {
@@ -74,6 +76,13 @@ impl Tagged {
                 Ok(Self::Task {
                     cluster: cluster.to_owned(),
                     id: id.to_owned(),
+                })
+            }
+            "service" => {
+                let (cluster, name) = name.split_once('/').ok_or_else(invalid)?;
+                Ok(Self::Service {
+                    cluster: cluster.to_owned(),
+                    name: name.to_owned(),
                 })
             }
             "task-definition" => {
@@ -128,6 +137,11 @@ impl Tagged {
                 TaskDefinitionRecord,
                 keys::task_definition(scope, family, *revision),
                 missing("task definition")
+            ),
+            Self::Service { cluster, name } => edit_record!(
+                ServiceRecord,
+                keys::service(scope, cluster, name),
+                errors::service_not_found()
             ),
             Self::Task { cluster, id } => {
                 edit_record!(TaskRecord, keys::task(scope, cluster, id), missing("task"))

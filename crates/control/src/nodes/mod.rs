@@ -116,7 +116,14 @@ impl NodeControl {
         {
             let key = String::from_utf8_lossy(&entry.key).into_owned();
             if keys::is_task(&key) {
-                stop::stop_recorded(&self.state, &key, StopCode::UserInitiated, reason).await?;
+                stop::stop_recorded(
+                    &self.state,
+                    &key,
+                    StopCode::UserInitiated,
+                    reason,
+                    stop::Targets::Ignore,
+                )
+                .await?;
             }
         }
         Ok(())

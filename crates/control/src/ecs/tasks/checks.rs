@@ -8,7 +8,8 @@ use neargate_domain::Scope;
 
 use super::overrides;
 use crate::ec2::{self, Ec2LookupError, SecurityGroupRecord, SubnetRecord};
-use crate::ecs::records::TaskDefinitionRecord;
+use crate::ecs::clusters::check_strategy;
+use crate::ecs::records::{ClusterRecord, TaskDefinitionRecord};
 use crate::ecs::{errors, task_definitions};
 use crate::state::{State, Stored};
 
@@ -16,7 +17,7 @@ use crate::state::{State, Stored};
 const MAX_SUBNETS: usize = 16;
 const MAX_SECURITY_GROUPS: usize = 5;
 /// The platform that LATEST means.
-const LATEST_PLATFORM: &str = "1.4.0";
+pub const LATEST_PLATFORM: &str = "1.4.0";
 
 /// The ACTIVE definition that a caller means by `family`, `family:revision` or ARN.
 pub async fn find_definition(
@@ -165,4 +166,30 @@ pub async fn resolve_network(
         vpc_cidr,
         assign_public_ip,
     })
+}
+
+/// The capacity providers to use; empty for launch type FARGATE. Without either, AWS means launch type EC2, which
+/// needs instances.
+pub fn strategy_of(
+    cluster: &ClusterRecord,
+    launch_type: Option<LaunchType>,
+    given: Vec<CapacityProviderStrategyItem>,
+) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
+    match launch_type {
+        Some(_) if !given.is_empty() => Err(errors::invalid_parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported",
+        )),
+        Some(LaunchType::Fargate) => Ok(Vec::new()),
+        Some(_) => Err(errors::invalid_parameter(
+            "No Container Instances were found in your cluster.",
+        )),
+        None if given.is_empty() && cluster.default_strategy.is_empty() => Err(
+            errors::invalid_parameter("No Container Instances were found in your cluster."),
+        ),
+        None if given.is_empty() => Ok(cluster.default_strategy.clone()),
+        None => {
+            check_strategy(&given, Some(&cluster.capacity_providers))?;
+            Ok(given)
+        }
+    }
 }

@@ -7,6 +7,7 @@ pub(in crate::ecs) mod fixture;
 pub(in crate::ecs) mod launch;
 pub mod observe;
 pub(in crate::ecs) mod overrides;
+pub mod protection;
 mod render;
 pub mod run;
 pub mod spec;

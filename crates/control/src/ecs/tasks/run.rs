@@ -9,12 +9,12 @@ use neargate_domain::{Scope, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::checks::{
-    check_runs_here, find_definition, network_of, platform_version, resolve_network,
+    check_runs_here, find_definition, network_of, platform_version, resolve_network, strategy_of,
 };
 use super::launch::{Launcher, Start, TaskTemplate};
 use super::{overrides, render};
 use crate::ec2::AddressPool;
-use crate::ecs::clusters::{active_cluster, check_strategy};
+use crate::ecs::clusters::active_cluster;
 use crate::ecs::records::{ClientTokenRecord, ClusterRecord, TaskRecord};
 use crate::ecs::{errors, keys, tags};
 use crate::scope_of;
@@ -117,7 +117,11 @@ async fn plan(
     let definition = find_definition(state, scope, &request.task_definition)
         .await?
         .record;
-    let strategy = strategy_of(cluster, &request)?;
+    let strategy = strategy_of(
+        cluster,
+        request.launch_type,
+        request.capacity_provider_strategy.unwrap_or_default(),
+    )?;
     check_runs_here(&definition.definition)?;
     let platform_version = platform_version(request.platform_version.as_deref())?;
     if request.placement_constraints.is_some_and(|c| !c.is_empty())
@@ -166,34 +170,6 @@ async fn plan(
         strategy,
         network,
     })
-}
-
-/// The capacity providers to use; empty for launch type FARGATE. Without either, AWS means launch type EC2.
-fn strategy_of(
-    cluster: &ClusterRecord,
-    request: &RunTaskRequest,
-) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
-    let given = request
-        .capacity_provider_strategy
-        .clone()
-        .unwrap_or_default();
-    match request.launch_type {
-        Some(_) if !given.is_empty() => Err(errors::invalid_parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported",
-        )),
-        Some(LaunchType::Fargate) => Ok(Vec::new()),
-        Some(_) => Err(errors::invalid_parameter(
-            "No Container Instances were found in your cluster.",
-        )),
-        None if given.is_empty() && cluster.default_strategy.is_empty() => Err(
-            errors::invalid_parameter("No Container Instances were found in your cluster."),
-        ),
-        None if given.is_empty() => Ok(cluster.default_strategy.clone()),
-        None => {
-            check_strategy(&given, Some(&cluster.capacity_providers))?;
-            Ok(given)
-        }
-    }
 }
 
 async fn launch(

@@ -4,6 +4,7 @@ use neargate_aws_api::ecs::types::{StopTaskRequest, StopTaskResponse};
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 use neargate_domain::task::{DesiredStatus, StopCode, TaskStatus};
+use neargate_planner::services::LeaveReason;
 
 use super::describe::task_id;
 use super::render;
@@ -41,12 +42,27 @@ pub async fn stop(
         .take(MAX_REASON_CHARS)
         .collect();
     let key = keys::task(&scope, &cluster, &id);
-    let record = stop_recorded(state, &key, StopCode::UserInitiated, &reason)
-        .await?
-        .ok_or_else(not_found)?;
+    let record = stop_recorded(
+        state,
+        &key,
+        StopCode::UserInitiated,
+        &reason,
+        Targets::Drain,
+    )
+    .await?
+    .ok_or_else(not_found)?;
     Ok(StopTaskResponse {
         task: Some(render::task(&record, false)),
     })
+}
+
+/// What becomes of requests that load balancers send to a task that shall stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Targets {
+    /// The task goes on until its target groups have let go of it: its service sees to that.
+    Drain,
+    /// They fail.
+    Ignore,
 }
 
 /// Asks for the end of the task whose record is at `key`. `None`: there is none.
@@ -55,6 +71,7 @@ pub async fn stop_recorded(
     key: &str,
     code: StopCode,
     reason: &str,
+    targets: Targets,
 ) -> Result<Option<TaskRecord>, StateError> {
     state
         .retrying(|| async {
@@ -62,8 +79,16 @@ pub async fn stop_recorded(
                 return Ok(None);
             };
             let mut record = read.record.clone();
-            if record.desired_status == DesiredStatus::Running {
-                request_stop(&mut record, code, reason, state.now());
+            // A task that drains may still be told to stop at once.
+            let drains = record.service.as_ref().is_some_and(|s| s.draining);
+            if record.desired_status == DesiredStatus::Running
+                || drains && targets == Targets::Ignore
+            {
+                if targets == Targets::Drain && is_target(&record) {
+                    request_leave(&mut record, code, reason, state.now());
+                } else {
+                    request_stop(&mut record, code, reason, state.now());
+                }
                 let mut changes = Changes::new();
                 changes.replace(&read, &record);
                 if record.last_status == TaskStatus::Stopped {
@@ -74,6 +99,40 @@ pub async fn stop_recorded(
             Ok::<_, Attempt<StateError>>(Some(record))
         })
         .await
+}
+
+/// Whether load balancers send requests to a task of a service.
+fn is_target(record: &TaskRecord) -> bool {
+    record.node_id.is_some()
+        && record.last_status == TaskStatus::Running
+        && record
+            .service
+            .iter()
+            .flat_map(|service| &service.targets)
+            .any(|target| target.drained_at.is_none())
+}
+
+/// Turns a service's task towards its end; its node hears of it with [`request_stop`], when no requests come any more.
+pub fn request_leave(
+    record: &mut TaskRecord,
+    code: StopCode,
+    reason: &str,
+    now: neargate_domain::Timestamp,
+) {
+    record.desired_status = DesiredStatus::Stopped;
+    record.stop_code.get_or_insert(code);
+    record
+        .stopped_reason
+        .get_or_insert_with(|| reason.to_owned());
+    record.stopping_at.get_or_insert(now);
+    record.version += 1;
+    if record.last_status == TaskStatus::Running {
+        record.last_status = TaskStatus::Deactivating;
+    }
+    if let Some(service) = &mut record.service {
+        service.leaving.get_or_insert(LeaveReason::Requested);
+        service.draining = true;
+    }
 }
 
 /// Turns a task towards its end. One that no node has yet is over at once.
@@ -90,6 +149,10 @@ pub fn request_stop(
         .get_or_insert_with(|| reason.to_owned());
     record.stopping_at.get_or_insert(now);
     record.version += 1;
+    if let Some(service) = &mut record.service {
+        service.leaving.get_or_insert(LeaveReason::Requested);
+        service.draining = false;
+    }
     if record.node_id.is_none() {
         record.last_status = TaskStatus::Stopped;
         record.stopped_at = Some(now);

@@ -1,0 +1,192 @@
+//! The beginning of a deployment: its revision, its service deployment, and its place among the service's deployments.
+
+use super::ids;
+use super::records::*;
+use crate::ecs::keys;
+use crate::ecs::records::TaskDefinitionRecord;
+use crate::state::{Changes, State, StateError, Stored};
+
+/// Failures in a row that trip the circuit breaker of a service of this size. Source: developer guide, "How the Amazon
+/// ECS deployment circuit breaker detects failures".
+pub fn breaker_threshold(desired_count: u32) -> u32 {
+    desired_count.div_ceil(2).clamp(3, 200)
+}
+
+/// A deployment of a service's current configuration.
+pub struct Begin<'a> {
+    state: &'a State,
+}
+
+impl<'a> Begin<'a> {
+    pub fn new(state: &'a State) -> Self {
+        Self { state }
+    }
+
+    /// Makes a new PRIMARY deployment of `service`, which the caller writes in the same transaction. One that is still
+    /// under way is superseded.
+    pub async fn add(
+        &self,
+        service: &mut ServiceRecord,
+        changes: &mut Changes,
+    ) -> Result<(), StateError> {
+        let now = self.state.now();
+        let (id, revision, service_deployment) = {
+            let mut rng = rand::rng();
+            (
+                ids::deployment(&mut rng),
+                ids::number(&mut rng),
+                ids::service_deployment(&mut rng),
+            )
+        };
+        self.supersede(service, changes).await?;
+        let (scope, cluster, name) = (&service.scope, &service.cluster, &service.name);
+        let revision_record = ServiceRevisionRecord {
+            number: revision.clone(),
+            created_at: now,
+            config: service.config.clone(),
+            containers: self.containers(service).await?,
+        };
+        changes.create(
+            &keys::service_revision(scope, cluster, name, &revision),
+            &revision_record,
+        );
+        if service.controller == Controller::Ecs {
+            let record = self.service_deployment(service, &service_deployment, &revision);
+            changes.create(
+                &keys::service_deployment(scope, cluster, name, &service_deployment),
+                &record,
+            );
+        }
+        let deployment = DeploymentRecord::begin(
+            id,
+            revision,
+            service_deployment,
+            service.config.clone(),
+            now,
+        );
+        service.deployments.insert(0, deployment);
+        Ok(())
+    }
+
+    fn service_deployment(
+        &self,
+        service: &ServiceRecord,
+        id: &str,
+        revision: &str,
+    ) -> ServiceDeploymentRecord {
+        let now = self.state.now();
+        let breaker = service
+            .deployment_configuration
+            .deployment_circuit_breaker
+            .as_ref()
+            .is_some_and(|b| b.enable);
+        ServiceDeploymentRecord {
+            id: id.to_owned(),
+            status: ServiceDeploymentStatus::Pending,
+            status_reason: None,
+            created_at: now,
+            started_at: None,
+            stopped_at: None,
+            finished_at: None,
+            updated_at: now,
+            target: revision.to_owned(),
+            sources: service
+                .deployments
+                .iter()
+                .map(|d| d.revision.clone())
+                .collect(),
+            deployment_configuration: service.deployment_configuration.clone(),
+            rollback: None,
+            breaker: BreakerRecord {
+                status: if breaker {
+                    MonitorStatus::Monitoring
+                } else {
+                    MonitorStatus::Disabled
+                },
+                failures: 0,
+                threshold: breaker_threshold(service.desired_count),
+            },
+            last_counts: Vec::new(),
+        }
+    }
+
+    /// Ends the service deployment that is under way.
+    async fn supersede(
+        &self,
+        service: &ServiceRecord,
+        changes: &mut Changes,
+    ) -> Result<(), StateError> {
+        let Some(primary) = service.deployments.first() else {
+            return Ok(());
+        };
+        let key = keys::service_deployment(
+            &service.scope,
+            &service.cluster,
+            &service.name,
+            &primary.service_deployment,
+        );
+        let Some(read): Option<Stored<ServiceDeploymentRecord>> = self.state.get(&key).await?
+        else {
+            return Ok(());
+        };
+        if read.record.status.is_open() {
+            let now = self.state.now();
+            let mut record = read.record.clone();
+            record.status = ServiceDeploymentStatus::Stopped;
+            record.status_reason =
+                Some("Service deployment stopped because a newer one has begun.".to_owned());
+            record.stopped_at = Some(now);
+            record.finished_at = Some(now);
+            record.updated_at = now;
+            changes.replace(&read, &record);
+        }
+        Ok(())
+    }
+
+    /// The images of the revision; their digests are known when the first task has pulled them.
+    async fn containers(
+        &self,
+        service: &ServiceRecord,
+    ) -> Result<Vec<RevisionContainer>, StateError> {
+        let Some(definition) = definition_of(self.state, service, &service.config).await? else {
+            return Ok(Vec::new());
+        };
+        Ok(definition
+            .containers()
+            .iter()
+            .map(|container| RevisionContainer {
+                name: container.name.clone().unwrap_or_default(),
+                image: container.image.clone().unwrap_or_default(),
+                digest: None,
+            })
+            .collect())
+    }
+}
+
+/// The task definition that a configuration names, ACTIVE or not.
+pub async fn definition_of(
+    state: &State,
+    service: &ServiceRecord,
+    config: &RevisionConfig,
+) -> Result<Option<TaskDefinitionRecord>, StateError> {
+    let Some(named) = &config.task_definition else {
+        return Ok(None);
+    };
+    let key = keys::task_definition(&service.scope, &named.family, named.revision);
+    Ok(state
+        .get::<TaskDefinitionRecord>(&key)
+        .await?
+        .map(|found| found.record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_breakers_threshold_is_half_the_desired_count_within_bounds() {
+        for (desired, want) in [(0, 3), (1, 3), (25, 13), (400, 200), (800, 200)] {
+            assert_eq!(breaker_threshold(desired), want, "{desired}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What a plan's transitions do to deployments and to the service deployment that they belong to.
+
+use neargate_domain::Timestamp;
+use neargate_planner::services::{FailReason, Transition};
+
+use super::super::board::ServiceCounts;
+use super::super::deployments::breaker_threshold;
+use super::super::records::*;
+use crate::ecs::keys;
+use crate::state::{Changes, State, StateError, Stored};
+
+/// The service deployment that is under way, while a plan is carried out.
+pub struct History {
+    read: Option<Stored<ServiceDeploymentRecord>>,
+    record: Option<ServiceDeploymentRecord>,
+    now: Timestamp,
+}
+
+impl History {
+    /// That of the primary deployment.
+    pub async fn open(state: &State, service: &ServiceRecord) -> Result<Self, StateError> {
+        let read: Option<Stored<ServiceDeploymentRecord>> = match service.deployments.first() {
+            Some(primary) if service.controller == Controller::Ecs => {
+                let key = keys::service_deployment(
+                    &service.scope,
+                    &service.cluster,
+                    &service.name,
+                    &primary.service_deployment,
+                );
+                state.get(&key).await?
+            }
+            _ => None,
+        };
+        let mut history = Self {
+            record: read.as_ref().map(|r| r.record.clone()),
+            read,
+            now: state.now(),
+        };
+        history.follow(service);
+        Ok(history)
+    }
+
+    /// Whether it differs from what is in the store.
+    pub fn is_changed(&self) -> bool {
+        let text = |record: &ServiceDeploymentRecord| {
+            serde_json::to_value(record)
+                .expect("it is plain data with string keys, which JSON can hold")
+        };
+        match (&self.read, &self.record) {
+            (Some(read), Some(record)) => text(&read.record) != text(record),
+            _ => false,
+        }
+    }
+
+    pub fn write(&self, changes: &mut Changes) {
+        if let (Some(read), Some(record)) = (&self.read, &self.record)
+            && self.is_changed()
+        {
+            changes.replace(read, record);
+        }
+    }
+
+    /// Takes over what the primary deployment has come to.
+    pub fn follow(&mut self, service: &ServiceRecord) {
+        let (Some(record), Some(primary)) = (&mut self.record, service.deployments.first()) else {
+            return;
+        };
+        if record.status == ServiceDeploymentStatus::Pending {
+            record.status = ServiceDeploymentStatus::InProgress;
+            record.started_at = Some(self.now);
+            record.updated_at = self.now;
+        }
+        if record.status == ServiceDeploymentStatus::InProgress
+            && record.breaker.status == MonitorStatus::Monitoring
+        {
+            record.breaker.failures = primary.memory.failed_tasks;
+            record.breaker.threshold = breaker_threshold(service.desired_count);
+        }
+    }
+
+    /// Carries out a change of a group.
+    pub fn apply(
+        &mut self,
+        service: &mut ServiceRecord,
+        transition: &Transition,
+        counts: &ServiceCounts,
+    ) {
+        let now = self.now;
+        match transition {
+            Transition::Complete { group } => {
+                edit(service, group, now, |deployment| {
+                    deployment.rollout = Rollout::Completed;
+                    deployment.rollout_reason =
+                        format!("ECS deployment {} completed.", deployment.id);
+                });
+                self.finish(service, counts, |record| {
+                    let went_back = record.status == ServiceDeploymentStatus::RollbackInProgress;
+                    record.status = if went_back {
+                        ServiceDeploymentStatus::RollbackSuccessful
+                    } else {
+                        ServiceDeploymentStatus::Successful
+                    };
+                    if record.breaker.status == MonitorStatus::Monitoring {
+                        record.breaker.status = MonitorStatus::MonitoringComplete;
+                    }
+                });
+            }
+            Transition::Fail { group, reason } => {
+                edit(service, group, now, |deployment| fail(deployment, *reason));
+                let goes_back = *reason == FailReason::Requested || rolls_back(service, *reason);
+                self.finish(service, counts, |record| {
+                    trip(record, *reason);
+                    (record.status, record.status_reason) = if goes_back {
+                        (
+                            ServiceDeploymentStatus::RollbackFailed,
+                            Some("No rollback candidate was found to run the rollback.".to_owned()),
+                        )
+                    } else {
+                        record.stopped_at = Some(now);
+                        (
+                            ServiceDeploymentStatus::Stopped,
+                            Some(format!(
+                                "Service deployment failed because {}.",
+                                why(*reason)
+                            )),
+                        )
+                    };
+                });
+            }
+            Transition::RollBack { from, to, reason } => self.roll_back(service, from, to, *reason),
+            Transition::Remove { group } => service.deployments.retain(|d| d.id != *group),
+            Transition::Inactive => {
+                self.finish(service, counts, |record| {
+                    if record.status.is_open() {
+                        record.status = ServiceDeploymentStatus::Stopped;
+                        record.status_reason = Some("The service was deleted.".to_owned());
+                        record.stopped_at = Some(now);
+                    }
+                });
+                service.status = ServiceStatus::Inactive;
+                service.inactive_since = Some(now);
+                service.deployments.clear();
+            }
+        }
+    }
+
+    fn roll_back(&mut self, service: &mut ServiceRecord, from: &str, to: &str, reason: FailReason) {
+        let now = self.now;
+        edit(service, from, now, |deployment| fail(deployment, reason));
+        let Some(position) = service.deployments.iter().position(|d| d.id == to) else {
+            return;
+        };
+        let mut target = service.deployments.remove(position);
+        target.rollout = Rollout::InProgress;
+        target.rollout_reason = match reason {
+            FailReason::CircuitBreaker => {
+                format!("ECS deployment circuit breaker: rolling back to deploymentId {to}.")
+            }
+            FailReason::Alarm => {
+                format!("ECS deployment alarms: rolling back to deploymentId {to}.")
+            }
+            FailReason::Requested => format!("ECS deployment: rolling back to deploymentId {to}."),
+        };
+        target.is_rollback = true;
+        target.rollback_requested = false;
+        target.updated_at = now;
+        if let Some(failed) = service.deployments.iter().find(|d| d.id == from) {
+            target
+                .service_deployment
+                .clone_from(&failed.service_deployment);
+        }
+        service.config = target.config.clone();
+        if let Some(record) = &mut self.record {
+            trip(record, reason);
+            let reason = format!("Service deployment rolled back because {}.", why(reason));
+            record.status = ServiceDeploymentStatus::RollbackInProgress;
+            record.status_reason = Some(reason.clone());
+            record.rollback = Some(RollbackRecord {
+                reason,
+                started_at: now,
+                revision: target.revision.clone(),
+            });
+            record.updated_at = now;
+        }
+        service.deployments.insert(0, target);
+    }
+
+    fn finish(
+        &mut self,
+        service: &ServiceRecord,
+        counts: &ServiceCounts,
+        end: impl FnOnce(&mut ServiceDeploymentRecord),
+    ) {
+        let now = self.now;
+        let Some(record) = self.record.as_mut().filter(|r| r.status.is_open()) else {
+            return;
+        };
+        end(record);
+        record.finished_at = Some(now);
+        record.updated_at = now;
+        let primary = service.deployments.first().map(|d| d.revision.as_str());
+        let revisions = record.sources.iter().chain([&record.target]);
+        record.last_counts = revisions
+            .map(|revision| {
+                let seen = counts
+                    .by_revision
+                    .get(revision)
+                    .copied()
+                    .unwrap_or_default();
+                RevisionCounts {
+                    revision: revision.clone(),
+                    requested: if primary == Some(revision) {
+                        service.desired_count
+                    } else {
+                        0
+                    },
+                    running: seen.running,
+                    pending: seen.pending,
+                }
+            })
+            .collect();
+    }
+}
+
+fn edit(
+    service: &mut ServiceRecord,
+    group: &str,
+    now: Timestamp,
+    change: impl FnOnce(&mut DeploymentRecord),
+) {
+    if let Some(deployment) = service.deployments.iter_mut().find(|d| d.id == group) {
+        change(deployment);
+        deployment.updated_at = now;
+    }
+}
+
+fn fail(deployment: &mut DeploymentRecord, reason: FailReason) {
+    deployment.rollout = Rollout::Failed;
+    deployment.rollout_reason = match reason {
+        FailReason::CircuitBreaker => {
+            "ECS deployment circuit breaker: tasks failed to start.".to_owned()
+        }
+        FailReason::Alarm => "ECS deployment failed: alarm detected.".to_owned(),
+        FailReason::Requested => "ECS deployment was stopped.".to_owned(),
+    };
+}
+
+fn trip(record: &mut ServiceDeploymentRecord, reason: FailReason) {
+    if reason == FailReason::CircuitBreaker {
+        record.breaker.status = MonitorStatus::Triggered;
+        record.breaker.failures = record.breaker.failures.max(record.breaker.threshold);
+    }
+}
+
+fn why(reason: FailReason) -> &'static str {
+    match reason {
+        FailReason::CircuitBreaker => "the circuit breaker threshold was exceeded",
+        FailReason::Alarm => "an alarm was triggered",
+        FailReason::Requested => "it was stopped by the user",
+    }
+}
+
+/// Whether a failure for this reason should have been followed by a way back.
+fn rolls_back(service: &ServiceRecord, reason: FailReason) -> bool {
+    let configuration = &service.deployment_configuration;
+    match reason {
+        FailReason::CircuitBreaker => configuration
+            .deployment_circuit_breaker
+            .as_ref()
+            .is_some_and(|b| b.rollback),
+        FailReason::Alarm => configuration.alarms.as_ref().is_some_and(|a| a.rollback),
+        FailReason::Requested => true,
+    }
+}

@@ -1,0 +1,230 @@
+//! What the planner is told about a service.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use neargate_domain::Timestamp;
+use neargate_planner::services::{
+    AlarmRule, CircuitBreaker, ProviderShare, Scheduling, ServiceSnapshot, ServiceSpec,
+    TargetGroupUse, TargetState, TaskGroup, TaskView, Timing,
+};
+
+use super::super::board::Seen;
+use super::super::records::{DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus};
+use super::super::view::SeenTask;
+use super::Reconciler;
+use crate::ec2::{self, Ec2LookupError};
+use crate::ecs::records::{TaskRecord, TaskTargetRecord};
+use crate::state::{Changes, State, StateError};
+
+/// What the load balancers see of a registered target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetHealth {
+    /// No verdict yet, or not used.
+    Initial,
+    Healthy,
+    /// With the description that DescribeTargetHealth shows.
+    Unhealthy {
+        reason: String,
+    },
+    /// Nobody reports it now.
+    Unknown,
+}
+
+/// The health of all targets.
+#[async_trait]
+pub trait TargetHealthBoard: Send + Sync + 'static {
+    fn health(&self, target_group_arn: &str, target_id: &str, port: u16) -> TargetHealth;
+
+    /// Waits for changes; answers the ARNs of the target groups that have them.
+    async fn changed(&self) -> Vec<String>;
+
+    /// Adds a task's registration to the transaction that notes it on the task.
+    async fn register(
+        &self,
+        state: &State,
+        task: &TaskRecord,
+        target: &TaskTargetRecord,
+        changes: &mut Changes,
+    ) -> Result<(), StateError>;
+
+    /// Adds the end of a registration to the transaction; answers when requests that are under way will be over.
+    async fn deregister(
+        &self,
+        state: &State,
+        task: &TaskRecord,
+        target: &TaskTargetRecord,
+        changes: &mut Changes,
+    ) -> Result<Timestamp, StateError>;
+}
+
+/// The target groups of a configuration with the ports that tasks are registered with.
+pub fn target_groups(config: &RevisionConfig) -> Vec<TargetGroupUse> {
+    config
+        .load_balancers
+        .iter()
+        .filter_map(|balancer| {
+            Some(TargetGroupUse {
+                arn: balancer.target_group_arn.clone()?,
+                container_port: u16::try_from(balancer.container_port?).ok()?,
+            })
+        })
+        .collect()
+}
+
+impl Reconciler {
+    pub(super) async fn snapshot(&self, seen: &Seen) -> Result<ServiceSnapshot, StateError> {
+        let service = &seen.service.record;
+        let mut trouble = self.trouble.lock().get(&service.key()).cloned();
+        let mut groups = Vec::new();
+        for deployment in &service.deployments {
+            let zones = match self.zones(service, &deployment.config).await? {
+                Ok(zones) => zones,
+                Err(reason) => {
+                    trouble.get_or_insert(reason);
+                    Vec::new()
+                }
+            };
+            groups.push(group(deployment, zones));
+        }
+        let now = self.state.now();
+        let tasks = seen
+            .tasks
+            .iter()
+            .map(|(id, task)| (id.clone(), self.task(task, &groups, now)))
+            .collect();
+        Ok(ServiceSnapshot {
+            service: spec(service),
+            groups,
+            tasks,
+            // Alarms come with the metrics.
+            alarms: Vec::new(),
+            placement_trouble: trouble,
+            memory: service.memory.clone(),
+            timing: Timing::scaled(|duration| self.state.clock().scaled(duration)),
+        })
+    }
+
+    /// The zones of a configuration's subnets; the inner error says in words why there are none.
+    async fn zones(
+        &self,
+        service: &ServiceRecord,
+        config: &RevisionConfig,
+    ) -> Result<Result<Vec<String>, String>, StateError> {
+        let subnets = config
+            .network
+            .as_ref()
+            .and_then(|n| n.awsvpc_configuration.as_ref())
+            .map(|n| n.subnets.as_slice())
+            .unwrap_or_default();
+        match ec2::lookup_subnets(&self.state, &service.scope, subnets).await {
+            Ok(subnets) => {
+                let zones: BTreeSet<String> = subnets.into_iter().map(|s| s.record.zone).collect();
+                Ok(Ok(zones.into_iter().collect()))
+            }
+            Err(Ec2LookupError::State(error)) => Err(error),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    fn task(&self, seen: &SeenTask, groups: &[TaskGroup], now: Timestamp) -> TaskView {
+        let mut view = seen.view.clone();
+        if let Some(group) = groups.iter().find(|g| g.id == view.group) {
+            view.targets = group
+                .target_groups
+                .iter()
+                .map(|used| self.target(seen, used, now))
+                .collect();
+        }
+        view
+    }
+
+    fn target(&self, seen: &SeenTask, used: &TargetGroupUse, now: Timestamp) -> TargetState {
+        let registration = seen
+            .targets
+            .iter()
+            .find(|t| t.target_group_arn == used.arn && t.port == used.container_port);
+        match registration {
+            None => TargetState::Unregistered,
+            Some(target) => match target.drained_at {
+                Some(at) if at > now => TargetState::Draining,
+                Some(_) => TargetState::Unregistered,
+                None => match self
+                    .health
+                    .health(&used.arn, &seen.address, used.container_port)
+                {
+                    TargetHealth::Initial => TargetState::Initial,
+                    TargetHealth::Healthy => TargetState::Healthy,
+                    TargetHealth::Unhealthy { reason } => TargetState::Unhealthy { reason },
+                    TargetHealth::Unknown => TargetState::Unknown,
+                },
+            },
+        }
+    }
+}
+
+fn group(deployment: &DeploymentRecord, zones: Vec<String>) -> TaskGroup {
+    TaskGroup {
+        id: deployment.id.clone(),
+        state: deployment.rollout.into(),
+        is_rollback: deployment.is_rollback,
+        rollback_requested: deployment.rollback_requested,
+        target_groups: target_groups(&deployment.config),
+        zones,
+        memory: deployment.memory.clone(),
+    }
+}
+
+fn spec(service: &ServiceRecord) -> ServiceSpec {
+    let configuration = &service.deployment_configuration;
+    let percent = |value: Option<i32>, default: u32| {
+        value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default)
+    };
+    let breaker = configuration.deployment_circuit_breaker.as_ref();
+    let alarms = configuration.alarms.as_ref().filter(|a| a.enable);
+    let strategy = service
+        .deployments
+        .first()
+        .map_or(&service.config.strategy, |d| &d.config.strategy);
+    let count = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(0);
+    ServiceSpec {
+        name: service.name.clone(),
+        scheduling: Scheduling::Replica {
+            desired: service.desired_count,
+        },
+        minimum_healthy_percent: percent(configuration.minimum_healthy_percent, 100),
+        maximum_percent: percent(configuration.maximum_percent, 200),
+        circuit_breaker: breaker.map_or_else(CircuitBreaker::default, |b| CircuitBreaker {
+            enable: b.enable,
+            rollback: b.rollback,
+        }),
+        alarms: alarms.map(|a| AlarmRule {
+            rollback: a.rollback,
+        }),
+        // Computed from the alarms' periods, once there are alarms.
+        bake_millis: 0,
+        // It is what a program is given to come up, so it is not scaled.
+        grace_millis: i64::from(service.grace_period_secs.unwrap_or(0)) * 1000,
+        zone_rebalancing: service.zone_rebalancing,
+        providers: strategy
+            .iter()
+            .map(|item| ProviderShare {
+                provider: item.capacity_provider.clone(),
+                base: count(item.base),
+                weight: count(item.weight),
+            })
+            .collect(),
+        deleting: service.status == ServiceStatus::Draining,
+    }
+}
+
+/// Digests that tasks of a deployment have found, for containers for which it has none.
+pub fn new_digests(seen: &Seen, deployment: &DeploymentRecord) -> BTreeMap<String, String> {
+    seen.tasks
+        .values()
+        .filter(|task| task.view.group == deployment.id)
+        .flat_map(|task| &task.digests)
+        .filter(|(container, _)| !deployment.digests.contains_key(*container))
+        .map(|(container, digest)| (container.clone(), digest.clone()))
+        .collect()
+}

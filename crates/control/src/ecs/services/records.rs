@@ -1,0 +1,343 @@
+//! Services' records. How many tasks a service has is never kept: it is counted from the tasks.
+
+use std::collections::BTreeMap;
+
+use neargate_aws_api::ecs::types::{
+    CapacityProviderStrategyItem, DeploymentConfiguration, LoadBalancer, NetworkConfiguration,
+    ServiceConnectConfiguration,
+};
+use neargate_domain::{Scope, Timestamp};
+use neargate_planner::services::{GroupMemory, GroupState, ServiceMemory};
+use serde::{Deserialize, Serialize};
+
+use crate::ecs::keys;
+use crate::ecs::records::Tags;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    pub scope: Scope,
+    /// Name of the cluster.
+    pub cluster: String,
+    pub name: String,
+    pub status: ServiceStatus,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    /// When it became INACTIVE.
+    pub inactive_since: Option<Timestamp>,
+    pub controller: Controller,
+    pub desired_count: u32,
+    /// What the next deployment is made from.
+    pub config: RevisionConfig,
+    /// With all defaults.
+    #[serde(with = "neargate_aws_wire::json::serde_as_json")]
+    pub deployment_configuration: DeploymentConfiguration,
+    pub grace_period_secs: Option<u32>,
+    pub enable_ecs_managed_tags: bool,
+    pub enable_execute_command: bool,
+    pub propagate_tags: PropagateTags,
+    pub zone_rebalancing: bool,
+    pub tags: Tags,
+    /// SHA-256 of the parameters of CreateService, without its token.
+    pub request_digest: String,
+    /// Newest first: the first is PRIMARY, the others are ACTIVE until their tasks have stopped.
+    pub deployments: Vec<DeploymentRecord>,
+    /// What the scheduler remembers.
+    #[serde(default)]
+    pub memory: ServiceMemory,
+    /// Counts the scheduler's transactions: each requires the one before, so that none is decided on what an earlier
+    /// one has overtaken.
+    pub passes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ServiceStatus {
+    Active,
+    /// Deleted; its tasks are stopping.
+    Draining,
+    /// Deleted; still describable.
+    Inactive,
+}
+
+impl ServiceStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Draining => "DRAINING",
+            Self::Inactive => "INACTIVE",
+        }
+    }
+}
+
+/// Who makes deployments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Controller {
+    Ecs,
+    CodeDeploy,
+    External,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PropagateTags {
+    TaskDefinition,
+    Service,
+    None,
+}
+
+/// What a service revision fixes. A change of any of it, strategies apart, needs a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RevisionConfig {
+    /// `None`: a service with the EXTERNAL controller, whose task sets bring theirs.
+    pub task_definition: Option<TaskDefinitionRef>,
+    /// Empty: launch type FARGATE.
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub strategy: Vec<CapacityProviderStrategyItem>,
+    /// As it was asked for: `LATEST` or a number.
+    pub platform_version: String,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub network: Option<NetworkConfiguration>,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub load_balancers: Vec<LoadBalancer>,
+    /// Only `enabled: false` can be asked for yet.
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub service_connect: Option<ServiceConnectConfiguration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskDefinitionRef {
+    pub family: String,
+    pub revision: u32,
+}
+
+impl TaskDefinitionRef {
+    pub fn arn(&self, scope: &Scope) -> String {
+        scope
+            .arn(
+                "ecs",
+                format_args!("task-definition/{}:{}", self.family, self.revision),
+            )
+            .to_string()
+    }
+}
+
+/// An entry of a service's `deployments`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeploymentRecord {
+    /// `ecs-svc/` and a number.
+    pub id: String,
+    /// Number of the service revision that its tasks are made from.
+    pub revision: String,
+    /// Id of the service deployment that it belongs to.
+    pub service_deployment: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub config: RevisionConfig,
+    pub rollout: Rollout,
+    pub rollout_reason: String,
+    /// It became primary because a later deployment failed.
+    pub is_rollback: bool,
+    /// StopServiceDeployment asked for its end.
+    pub rollback_requested: bool,
+    /// What the images' tags stood for when its first task pulled them, by container.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
+    /// What the scheduler remembers.
+    #[serde(default)]
+    pub memory: GroupMemory,
+}
+
+impl DeploymentRecord {
+    /// A deployment that begins now.
+    pub fn begin(
+        id: String,
+        revision: String,
+        service_deployment: String,
+        config: RevisionConfig,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            rollout_reason: format!("ECS deployment {id} in progress."),
+            id,
+            revision,
+            service_deployment,
+            created_at: now,
+            updated_at: now,
+            config,
+            rollout: Rollout::InProgress,
+            is_rollback: false,
+            rollback_requested: false,
+            digests: BTreeMap::new(),
+            memory: GroupMemory::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Rollout {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl From<Rollout> for GroupState {
+    fn from(rollout: Rollout) -> Self {
+        match rollout {
+            Rollout::InProgress => Self::InProgress,
+            Rollout::Completed => Self::Completed,
+            Rollout::Failed => Self::Failed,
+        }
+    }
+}
+
+/// An immutable snapshot of what a deployment rolls out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceRevisionRecord {
+    pub number: String,
+    pub created_at: Timestamp,
+    pub config: RevisionConfig,
+    pub containers: Vec<RevisionContainer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionContainer {
+    pub name: String,
+    pub image: String,
+    /// What the tag stood for when the first task of the revision pulled it.
+    pub digest: Option<String>,
+}
+
+/// The way of a service from its revisions to another one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceDeploymentRecord {
+    /// 21 characters.
+    pub id: String,
+    pub status: ServiceDeploymentStatus,
+    pub status_reason: Option<String>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub updated_at: Timestamp,
+    /// Number of the target revision.
+    pub target: String,
+    /// Revisions that had tasks when it began.
+    pub sources: Vec<String>,
+    #[serde(with = "neargate_aws_wire::json::serde_as_json")]
+    pub deployment_configuration: DeploymentConfiguration,
+    pub rollback: Option<RollbackRecord>,
+    pub breaker: BreakerRecord,
+    /// Counts of the revisions when it finished; until then they are counted from the tasks.
+    pub last_counts: Vec<RevisionCounts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRecord {
+    pub reason: String,
+    pub started_at: Timestamp,
+    /// Number of the revision that is rolled back to.
+    pub revision: String,
+}
+
+/// The circuit breaker of a service deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerRecord {
+    pub status: MonitorStatus,
+    pub failures: u32,
+    pub threshold: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum MonitorStatus {
+    Disabled,
+    Monitoring,
+    MonitoringComplete,
+    Triggered,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionCounts {
+    pub revision: String,
+    pub requested: u32,
+    pub running: u32,
+    pub pending: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ServiceDeploymentStatus {
+    Pending,
+    InProgress,
+    Successful,
+    /// Superseded, or failed without a rollback.
+    Stopped,
+    StopRequested,
+    RollbackRequested,
+    RollbackInProgress,
+    RollbackSuccessful,
+    RollbackFailed,
+}
+
+impl ServiceDeploymentStatus {
+    /// Whether it can still change.
+    pub fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::Pending
+                | Self::InProgress
+                | Self::StopRequested
+                | Self::RollbackRequested
+                | Self::RollbackInProgress
+        )
+    }
+}
+
+/// A service's events, newest first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EventsRecord {
+    pub events: Vec<EventRecord>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// A UUID.
+    pub id: String,
+    pub at: Timestamp,
+    pub message: String,
+}
+
+impl ServiceRecord {
+    pub fn key(&self) -> String {
+        keys::service(&self.scope, &self.cluster, &self.name)
+    }
+
+    pub fn arn(&self) -> String {
+        service_arn(&self.scope, &self.cluster, &self.name)
+    }
+
+    pub fn revision_arn(&self, number: &str) -> String {
+        self.part_arn("service-revision", number)
+    }
+
+    pub fn service_deployment_arn(&self, id: &str) -> String {
+        self.part_arn("service-deployment", id)
+    }
+
+    fn part_arn(&self, kind: &str, id: &str) -> String {
+        self.scope
+            .arn(
+                "ecs",
+                format_args!("{kind}/{}/{}/{id}", self.cluster, self.name),
+            )
+            .to_string()
+    }
+}
+
+pub fn service_arn(scope: &Scope, cluster: &str, name: &str) -> String {
+    scope
+        .arn("ecs", format_args!("service/{cluster}/{name}"))
+        .to_string()
+}

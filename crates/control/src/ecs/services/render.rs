@@ -1,0 +1,434 @@
+//! Services, deployments and revisions as the API shows them. Pure.
+
+use neargate_aws_api::ecs::types as api;
+use neargate_aws_api::ecs::types::*;
+use neargate_domain::Timestamp;
+
+use super::board::{Counts, ServiceCounts};
+use super::records::{
+    BreakerRecord, Controller, DeploymentRecord, EventsRecord, MonitorStatus, PropagateTags,
+    RevisionConfig, Rollout, ServiceDeploymentRecord, ServiceDeploymentStatus, ServiceRecord,
+    ServiceRevisionRecord, ServiceStatus,
+};
+use crate::ecs::clusters::cluster_arn;
+use crate::ecs::tags;
+
+/// The role that ECS itself uses for what it does to interfaces and target groups.
+fn service_linked_role(service: &ServiceRecord) -> String {
+    format!(
+        "arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS",
+        service.scope.account
+    )
+}
+
+fn number(count: u32) -> Option<i32> {
+    Some(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
+fn time(at: Timestamp) -> Option<jiff::Timestamp> {
+    Some(at.to_jiff())
+}
+
+pub fn service(
+    record: &ServiceRecord,
+    counts: &ServiceCounts,
+    events: &EventsRecord,
+    with_tags: bool,
+) -> Service {
+    let config = &record.config;
+    let runs = config.task_definition.is_some();
+    let balanced = !config.load_balancers.is_empty();
+    let primary = record.deployments.first();
+    let of_ecs = record.controller == Controller::Ecs;
+    Service {
+        availability_zone_rebalancing: Some(if record.zone_rebalancing {
+            AvailabilityZoneRebalancing::Enabled
+        } else {
+            AvailabilityZoneRebalancing::Disabled
+        }),
+        capacity_provider_strategy: strategy(config),
+        cluster_arn: Some(cluster_arn(&record.scope, &record.cluster)),
+        created_at: time(record.created_at),
+        created_by: Some(record.created_by.clone()),
+        current_service_deployment: primary
+            .filter(|_| of_ecs && record.status == ServiceStatus::Active)
+            .map(|d| record.service_deployment_arn(&d.service_deployment)),
+        current_service_revisions: of_ecs.then(|| current_revisions(record, counts)),
+        deployment_configuration: Some(record.deployment_configuration.clone()),
+        deployment_controller: Some(DeploymentController {
+            r#type: match record.controller {
+                Controller::Ecs => DeploymentControllerType::Ecs,
+                Controller::CodeDeploy => DeploymentControllerType::CodeDeploy,
+                Controller::External => DeploymentControllerType::External,
+            },
+        }),
+        deployments: Some(if of_ecs {
+            deployments(record, counts)
+        } else {
+            Vec::new()
+        }),
+        desired_count: number(record.desired_count),
+        enable_ecs_managed_tags: Some(record.enable_ecs_managed_tags),
+        enable_execute_command: Some(record.enable_execute_command),
+        events: Some(self::events(events)),
+        health_check_grace_period_seconds: record
+            .grace_period_secs
+            .or(balanced.then_some(0))
+            .and_then(number),
+        launch_type: launch_type(config).filter(|_| runs),
+        load_balancers: Some(config.load_balancers.clone()),
+        network_configuration: config.network.clone(),
+        pending_count: number(counts.all.pending),
+        placement_constraints: Some(Vec::new()),
+        placement_strategy: Some(Vec::new()),
+        platform_family: runs.then(|| "Linux".to_owned()),
+        platform_version: runs.then(|| config.platform_version.clone()),
+        propagate_tags: Some(match record.propagate_tags {
+            PropagateTags::TaskDefinition => api::PropagateTags::TaskDefinition,
+            PropagateTags::Service => api::PropagateTags::Service,
+            PropagateTags::None => api::PropagateTags::None,
+        }),
+        role_arn: runs.then(|| service_linked_role(record)),
+        running_count: number(counts.all.running),
+        scheduling_strategy: Some(SchedulingStrategy::Replica),
+        service_arn: Some(record.arn()),
+        service_name: Some(record.name.clone()),
+        service_registries: Some(Vec::new()),
+        status: Some(record.status.as_str().to_owned()),
+        tags: with_tags.then(|| tags::to_api(&record.tags)),
+        task_definition: config
+            .task_definition
+            .as_ref()
+            .map(|t| t.arn(&record.scope)),
+        task_sets: (!of_ecs).then(|| task_sets(record, counts)),
+        resource_management_type: Some(ResourceManagementType::Customer),
+    }
+}
+
+fn strategy(config: &RevisionConfig) -> Option<Vec<CapacityProviderStrategyItem>> {
+    (!config.strategy.is_empty()).then(|| config.strategy.clone())
+}
+
+fn launch_type(config: &RevisionConfig) -> Option<LaunchType> {
+    config.strategy.is_empty().then_some(LaunchType::Fargate)
+}
+
+/// What LATEST was when a deployment began: there is one platform.
+fn resolved_platform(config: &RevisionConfig) -> String {
+    match config.platform_version.as_str() {
+        "LATEST" => crate::ecs::tasks::checks::LATEST_PLATFORM.to_owned(),
+        version => version.to_owned(),
+    }
+}
+
+/// The primary deployment wants the service's count; the others keep what they have until it is taken from them.
+fn desired(record: &ServiceRecord, position: usize, counts: Counts) -> u32 {
+    if position == 0 {
+        record.desired_count
+    } else {
+        counts.running + counts.pending
+    }
+}
+
+fn counts_of(counts: &ServiceCounts, deployment: &DeploymentRecord) -> Counts {
+    counts
+        .by_deployment
+        .get(&deployment.id)
+        .copied()
+        .unwrap_or_default()
+}
+
+fn deployments(record: &ServiceRecord, counts: &ServiceCounts) -> Vec<Deployment> {
+    let each = record.deployments.iter().enumerate();
+    each.map(|(position, deployment)| {
+        let counts = counts_of(counts, deployment);
+        let config = &deployment.config;
+        Deployment {
+            capacity_provider_strategy: strategy(config),
+            created_at: time(deployment.created_at),
+            desired_count: number(desired(record, position, counts)),
+            failed_tasks: number(deployment.memory.failed_tasks),
+            id: Some(deployment.id.clone()),
+            launch_type: launch_type(config),
+            network_configuration: config.network.clone(),
+            pending_count: number(counts.pending),
+            platform_family: Some("Linux".to_owned()),
+            platform_version: Some(resolved_platform(config)),
+            rollout_state: Some(match deployment.rollout {
+                Rollout::InProgress => DeploymentRolloutState::InProgress,
+                Rollout::Completed => DeploymentRolloutState::Completed,
+                Rollout::Failed => DeploymentRolloutState::Failed,
+            }),
+            rollout_state_reason: Some(deployment.rollout_reason.clone()),
+            running_count: number(counts.running),
+            service_connect_configuration: config.service_connect.clone(),
+            status: Some(position_status(position).to_owned()),
+            task_definition: config
+                .task_definition
+                .as_ref()
+                .map(|t| t.arn(&record.scope)),
+            updated_at: time(deployment.updated_at),
+            ..Deployment::default()
+        }
+    })
+    .collect()
+}
+
+fn position_status(position: usize) -> &'static str {
+    if position == 0 { "PRIMARY" } else { "ACTIVE" }
+}
+
+/// Under the other controllers a service's deployments are its task sets.
+fn task_sets(record: &ServiceRecord, counts: &ServiceCounts) -> Vec<TaskSet> {
+    let each = record.deployments.iter().enumerate();
+    each.map(|(position, set)| {
+        let counts = counts_of(counts, set);
+        let wanted = desired(record, position, counts);
+        let steady = counts.running == wanted && counts.pending == 0;
+        let number_of_id = set.id.rsplit('/').next().unwrap_or_default();
+        TaskSet {
+            id: Some(set.id.clone()),
+            task_set_arn: Some(
+                record
+                    .scope
+                    .arn(
+                        "ecs",
+                        format_args!(
+                            "task-set/{}/{}/ecs-svc/{number_of_id}",
+                            record.cluster, record.name
+                        ),
+                    )
+                    .to_string(),
+            ),
+            service_arn: Some(record.arn()),
+            cluster_arn: Some(cluster_arn(&record.scope, &record.cluster)),
+            status: Some(position_status(position).to_owned()),
+            task_definition: set
+                .config
+                .task_definition
+                .as_ref()
+                .map(|t| t.arn(&record.scope)),
+            computed_desired_count: number(wanted),
+            pending_count: number(counts.pending),
+            running_count: number(counts.running),
+            created_at: time(set.created_at),
+            updated_at: time(set.updated_at),
+            launch_type: launch_type(&set.config),
+            capacity_provider_strategy: strategy(&set.config),
+            platform_version: Some(resolved_platform(&set.config)),
+            platform_family: Some("Linux".to_owned()),
+            network_configuration: set.config.network.clone(),
+            load_balancers: Some(set.config.load_balancers.clone()),
+            service_registries: Some(Vec::new()),
+            scale: Some(Scale {
+                value: Some(100.0),
+                unit: Some(ScaleUnit::Percent),
+            }),
+            stability_status: Some(if steady {
+                StabilityStatus::SteadyState
+            } else {
+                StabilityStatus::Stabilizing
+            }),
+            stability_status_at: time(set.updated_at),
+            tags: Some(Vec::new()),
+            ..TaskSet::default()
+        }
+    })
+    .collect()
+}
+
+fn current_revisions(
+    record: &ServiceRecord,
+    counts: &ServiceCounts,
+) -> Vec<ServiceCurrentRevisionSummary> {
+    let each = record.deployments.iter().enumerate();
+    each.map(|(position, deployment)| {
+        let counts = counts_of(counts, deployment);
+        ServiceCurrentRevisionSummary {
+            arn: Some(record.revision_arn(&deployment.revision)),
+            requested_task_count: number(desired(record, position, counts)),
+            running_task_count: number(counts.running),
+            pending_task_count: number(counts.pending),
+        }
+    })
+    .collect()
+}
+
+fn events(record: &EventsRecord) -> Vec<ServiceEvent> {
+    record
+        .events
+        .iter()
+        .map(|event| ServiceEvent {
+            id: Some(event.id.clone()),
+            created_at: time(event.at),
+            message: Some(event.message.clone()),
+        })
+        .collect()
+}
+
+/// A revision with its counts: those of now while the service deployment is open, else those of its end.
+fn revision_summary(
+    service: &ServiceRecord,
+    deployment: &ServiceDeploymentRecord,
+    counts: &ServiceCounts,
+    number_of_revision: &str,
+) -> ServiceRevisionSummary {
+    let (requested, now) = if deployment.status.is_open() {
+        let now = counts
+            .by_revision
+            .get(number_of_revision)
+            .copied()
+            .unwrap_or_default();
+        let requested = match service.deployments.first() {
+            Some(primary) if primary.revision == number_of_revision => service.desired_count,
+            _ => now.running + now.pending,
+        };
+        (requested, now)
+    } else {
+        let last = deployment
+            .last_counts
+            .iter()
+            .find(|c| c.revision == number_of_revision);
+        last.map_or_else(Default::default, |c| {
+            let counts = Counts {
+                running: c.running,
+                pending: c.pending,
+            };
+            (c.requested, counts)
+        })
+    };
+    ServiceRevisionSummary {
+        arn: Some(service.revision_arn(number_of_revision)),
+        requested_task_count: number(requested),
+        running_task_count: number(now.running),
+        pending_task_count: number(now.pending),
+        ..ServiceRevisionSummary::default()
+    }
+}
+
+pub fn service_deployment(
+    service: &ServiceRecord,
+    record: &ServiceDeploymentRecord,
+    counts: &ServiceCounts,
+) -> ServiceDeployment {
+    let summary = |revision: &String| revision_summary(service, record, counts, revision);
+    ServiceDeployment {
+        service_deployment_arn: Some(service.service_deployment_arn(&record.id)),
+        service_arn: Some(service.arn()),
+        cluster_arn: Some(cluster_arn(&service.scope, &service.cluster)),
+        created_at: time(record.created_at),
+        started_at: record.started_at.and_then(time),
+        finished_at: record.finished_at.and_then(time),
+        stopped_at: record.stopped_at.and_then(time),
+        updated_at: time(record.updated_at),
+        source_service_revisions: Some(record.sources.iter().map(summary).collect()),
+        target_service_revision: Some(summary(&record.target)),
+        status: Some(status(record.status)),
+        status_reason: record.status_reason.clone(),
+        deployment_configuration: Some(record.deployment_configuration.clone()),
+        rollback: record.rollback.as_ref().map(|rollback| Rollback {
+            reason: Some(rollback.reason.clone()),
+            started_at: time(rollback.started_at),
+            service_revision_arn: Some(service.revision_arn(&rollback.revision)),
+        }),
+        deployment_circuit_breaker: Some(breaker(record.breaker)),
+        alarms: record
+            .deployment_configuration
+            .alarms
+            .as_ref()
+            .map(|alarms| ServiceDeploymentAlarms {
+                status: Some(if alarms.enable {
+                    ServiceDeploymentRollbackMonitorsStatus::Monitoring
+                } else {
+                    ServiceDeploymentRollbackMonitorsStatus::Disabled
+                }),
+                alarm_names: Some(alarms.alarm_names.clone()),
+                triggered_alarm_names: Some(Vec::new()),
+            }),
+        ..ServiceDeployment::default()
+    }
+}
+
+fn breaker(record: BreakerRecord) -> ServiceDeploymentCircuitBreaker {
+    use ServiceDeploymentRollbackMonitorsStatus as Api;
+    ServiceDeploymentCircuitBreaker {
+        status: Some(match record.status {
+            MonitorStatus::Disabled => Api::Disabled,
+            MonitorStatus::Monitoring => Api::Monitoring,
+            MonitorStatus::MonitoringComplete => Api::MonitoringComplete,
+            MonitorStatus::Triggered => Api::Triggered,
+        }),
+        failure_count: number(record.failures),
+        threshold: number(record.threshold),
+    }
+}
+
+pub fn status(status: ServiceDeploymentStatus) -> api::ServiceDeploymentStatus {
+    use api::ServiceDeploymentStatus as Api;
+    match status {
+        ServiceDeploymentStatus::Pending => Api::Pending,
+        ServiceDeploymentStatus::InProgress => Api::InProgress,
+        ServiceDeploymentStatus::Successful => Api::Successful,
+        ServiceDeploymentStatus::Stopped => Api::Stopped,
+        ServiceDeploymentStatus::StopRequested => Api::StopRequested,
+        ServiceDeploymentStatus::RollbackRequested => Api::RollbackRequested,
+        ServiceDeploymentStatus::RollbackInProgress => Api::RollbackInProgress,
+        ServiceDeploymentStatus::RollbackSuccessful => Api::RollbackSuccessful,
+        ServiceDeploymentStatus::RollbackFailed => Api::RollbackFailed,
+    }
+}
+
+pub fn service_deployment_brief(
+    service: &ServiceRecord,
+    record: &ServiceDeploymentRecord,
+) -> ServiceDeploymentBrief {
+    ServiceDeploymentBrief {
+        service_deployment_arn: Some(service.service_deployment_arn(&record.id)),
+        service_arn: Some(service.arn()),
+        cluster_arn: Some(cluster_arn(&service.scope, &service.cluster)),
+        created_at: time(record.created_at),
+        started_at: record.started_at.and_then(time),
+        finished_at: record.finished_at.and_then(time),
+        target_service_revision_arn: Some(service.revision_arn(&record.target)),
+        status: Some(status(record.status)),
+        status_reason: record.status_reason.clone(),
+    }
+}
+
+pub fn service_revision(
+    service: &ServiceRecord,
+    record: &ServiceRevisionRecord,
+) -> ServiceRevision {
+    let config = &record.config;
+    ServiceRevision {
+        service_revision_arn: Some(service.revision_arn(&record.number)),
+        service_arn: Some(service.arn()),
+        cluster_arn: Some(cluster_arn(&service.scope, &service.cluster)),
+        task_definition: config
+            .task_definition
+            .as_ref()
+            .map(|t| t.arn(&service.scope)),
+        capacity_provider_strategy: strategy(config),
+        launch_type: launch_type(config),
+        platform_version: Some(resolved_platform(config)),
+        platform_family: Some("Linux".to_owned()),
+        load_balancers: Some(config.load_balancers.clone()),
+        service_registries: Some(Vec::new()),
+        network_configuration: config.network.clone(),
+        container_images: Some(
+            record
+                .containers
+                .iter()
+                .map(|container| ContainerImage {
+                    container_name: Some(container.name.clone()),
+                    image: Some(container.image.clone()),
+                    image_digest: container.digest.clone(),
+                })
+                .collect(),
+        ),
+        guard_duty_enabled: Some(false),
+        service_connect_configuration: config.service_connect.clone(),
+        created_at: time(record.created_at),
+        ..ServiceRevision::default()
+    }
+}
