@@ -19,6 +19,8 @@ pub enum Command {
     Dev(DevArgs),
     /// Runs tasks on this machine for a control plane. `neargate dev` starts one by itself.
     Node(NodeArgs),
+    /// The load balancers of this machine. `neargate dev` starts it by itself.
+    Lb(LbArgs),
     /// Checks whether this machine has what tasks need, and says what is missing.
     Doctor,
 }
@@ -69,6 +71,25 @@ pub struct NodeArgs {
     pub clean_on_exit: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct LbArgs {
+    /// Where the last configuration is kept.
+    #[arg(long)]
+    pub data_dir: PathBuf,
+    /// Unix socket of the control plane.
+    #[arg(long, value_name = "PATH", required_unless_present = "config")]
+    pub server_socket: Option<PathBuf>,
+    /// Data directory of this machine's node, which makes the load balancers' network namespaces.
+    #[arg(long, value_name = "DIR")]
+    pub node_data_dir: Option<PathBuf>,
+    /// Serve what this JSON file says, without a control plane.
+    #[arg(long, value_name = "FILE", conflicts_with = "server_socket")]
+    pub config: Option<PathBuf>,
+    /// Threads that serve connections; one per core unless given.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
@@ -114,6 +135,7 @@ mod tests {
             &["neargate", "dev", "--time-scale", "nan"],
             &["neargate", "dev", "--ephemeral", "--data-dir", "/x"],
             &["neargate", "node"],
+            &["neargate", "lb", "--data-dir", "/x"],
             &["neargate"],
         ] {
             assert!(Cli::try_parse_from(words).is_err(), "{words:?}");

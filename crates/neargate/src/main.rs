@@ -6,6 +6,7 @@ mod doctor;
 mod health;
 mod housekeeping;
 mod images;
+mod lb;
 mod lock;
 mod node;
 mod node_process;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Dev(args) => dev::main(&args),
         Command::Node(args) => node::main(&args),
+        Command::Lb(args) => lb::main(&args),
         Command::Doctor => return doctor::main(),
     };
     match outcome {

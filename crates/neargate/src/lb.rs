@@ -1,0 +1,61 @@
+//! `neargate lb`.
+
+use anyhow::{Context as _, bail};
+use neargate_lb::process::{self, Config};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::LbArgs;
+use crate::lock::PidLock;
+
+/// Name of the lock in the load balancer's data directory.
+const LOCK: &str = "lock";
+
+pub fn main(args: &LbArgs) -> anyhow::Result<()> {
+    crate::start_logging("info");
+    std::fs::create_dir_all(&args.data_dir)
+        .with_context(|| format!("making {}", args.data_dir.display()))?;
+    let _lock = match PidLock::take(&args.data_dir.join(LOCK))? {
+        Ok(lock) => lock,
+        Err(pid) => bail!(
+            "process {pid} is the load balancer of {}",
+            args.data_dir.display()
+        ),
+    };
+    raise_descriptor_limit();
+    let config = Config {
+        data_dir: args.data_dir.clone(),
+        server_socket: args.server_socket.clone(),
+        node_data_dir: args.node_data_dir.clone(),
+        static_table: args.config.clone(),
+        lb_id: "lb".to_owned(),
+        workers: args.workers,
+    };
+    // Only for what belongs to no connection: the workers have runtimes of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let shutdown = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        process::run(config, shutdown).await?;
+        anyhow::Ok(())
+    })
+}
+
+/// Two descriptors per request in flight, and the usual limit is 1024.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+}
