@@ -41,13 +41,7 @@ impl RuleIndex {
 
     /// Indices of the rules that may match, in order.
     pub(super) fn candidates(&self, host: &str, path: &str) -> impl Iterator<Item = usize> {
-        let mut lower = [0; MAX_HOST_BYTES];
-        let host = lower.get_mut(..host.len()).map(|lower| {
-            lower.copy_from_slice(host.as_bytes());
-            lower.make_ascii_lowercase();
-            &*lower
-        });
-        let by_host = host.and_then(|host| self.hosts.named(host));
+        let by_host = self.hosts.named_in_lower_case(host);
         let by_segment = self.segments.named(first_segment(path.as_bytes()));
         (0..self.words).flat_map(move |word| {
             let bits = |facet: &Facet, named: Option<&[u64]>| {
@@ -75,6 +69,17 @@ impl Facet {
         for name in names {
             set(self.named.entry(name).or_insert_with(|| vec![0; words]));
         }
+    }
+
+    fn named_in_lower_case(&self, name: &str) -> Option<&[u64]> {
+        if self.named.is_empty() {
+            return None;
+        }
+        let mut lower = [0; MAX_HOST_BYTES];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        self.named(lower)
     }
 
     fn named(&self, name: &[u8]) -> Option<&[u64]> {

@@ -7,6 +7,8 @@ pub mod condition;
 pub mod index;
 pub mod pattern;
 pub mod redirect;
+#[cfg(test)]
+mod tests;
 pub mod transform;
 pub mod uri;
 

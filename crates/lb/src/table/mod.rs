@@ -5,10 +5,14 @@
 //! running ([`TargetState`], tickets) passes from the previous table to the next, so that a change of the
 //! configuration resets no counter.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod listener;
 pub mod rule;
 pub mod target_group;
 pub mod target_state;
+#[cfg(test)]
+mod tests;
 
 pub use listener::{Endpoint, Interface, Listener, LoadBalancer, SocketKey, Transport};
 pub use rule::{Action, FixedResponse, Forward, Rule, WeightedGroup};
