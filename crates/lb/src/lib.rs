@@ -7,6 +7,7 @@ pub mod engine;
 pub mod headers;
 pub mod http1;
 pub mod health;
+pub mod http2;
 pub mod nlb;
 pub mod process;
 pub mod routing;

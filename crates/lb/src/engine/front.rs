@@ -18,7 +18,7 @@
 
 use super::worker::{Worker, recount};
 use crate::table::{Endpoint, SocketKey, Table, Transport};
-use crate::{http1, nlb};
+use crate::{http1, http2, nlb};
 use crate::tls::{self, TlsSession};
 use neargate_lb_api::Protocol;
 use std::net::SocketAddr;
@@ -107,8 +107,12 @@ async fn serve_https(worker: Rc<Worker>, stream: TcpStream, mut client: Client, 
         Ok(accepted) => accepted,
         Err(error) => return tracing::debug!(%error, peer = %client.peer, "no TLS session with a client"),
     };
+    let is_http2 = session.alpn == tls::Alpn::Http2;
     client.tls = Some(Rc::new(session));
     let counted = Rc::clone(&worker);
-    Box::pin(http1::serve(worker, stream, client)).await;
+    match is_http2 {
+        true => Box::pin(http2::serve(worker, stream, client)).await,
+        false => Box::pin(http1::serve(worker, stream, client)).await,
+    }
     recount(&counted);
 }
