@@ -4,6 +4,8 @@
 
 pub mod cookie;
 pub mod set_cookie;
+#[cfg(test)]
+mod tests;
 
 use crate::routing::Header;
 use crate::table::target_group::Members;
