@@ -5,10 +5,8 @@ use neargate_lb::process::{self, Config};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::LbArgs;
+use crate::kept_process::LOCK;
 use crate::lock::PidLock;
-
-/// Name of the lock in the load balancer's data directory.
-const LOCK: &str = "lock";
 
 pub fn main(args: &LbArgs) -> anyhow::Result<()> {
     crate::start_logging("info");
