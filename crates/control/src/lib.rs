@@ -8,6 +8,7 @@ pub mod ecr;
 pub mod ecs;
 pub mod elbv2;
 pub mod iam;
+pub mod lb;
 pub mod logs;
 pub mod nodes;
 pub mod page;

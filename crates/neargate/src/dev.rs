@@ -10,8 +10,10 @@ use neargate_domain::Scope;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::DevArgs;
+use crate::kept_process::KeptProcess;
+use crate::lb_process::lb_process;
 use crate::lock::PidLock;
-use crate::node_process::{self, NodeProcess};
+use crate::node_process::node_process;
 use crate::server::{self, Server, ServerConfig};
 
 pub fn main(args: &DevArgs) -> anyhow::Result<()> {
@@ -63,6 +65,7 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
         }),
         clock: Arc::new(SystemClock::new(args.time_scale)),
         overcommit: true,
+        listeners_on_loopback: true,
     })
     .await?;
     if args.no_node {
@@ -70,21 +73,23 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
         signals.next().await;
         return Ok(());
     }
-    let node = NodeProcess {
-        data_dir: node_process::data_dir(&data_dir),
-        server_socket: server::node_socket(&data_dir),
-        oci_runtime: args.oci_runtime.clone(),
-    };
+    let socket = server::node_socket(&data_dir);
+    let node = node_process(&data_dir, &socket, args.oci_runtime.as_deref());
+    let lb = lb_process(&data_dir, &socket);
     tokio::select! {
         ended = node.keep_running() => return ended,
+        ended = lb.keep_running() => return ended,
         () = signals.next() => {}
         () = async {
-            server.nodes.wait_for_node().await;
+            tokio::join!(
+                server.nodes.wait_for_node(),
+                server.load_balancers.wait_for_process(),
+            );
             ready(&server);
             std::future::pending().await
         } => {}
     }
-    stop(&server, &node, &mut signals).await
+    stop(&server, &node, &lb, &mut signals).await
 }
 
 fn ready(server: &Server) {
@@ -94,8 +99,13 @@ fn ready(server: &Server) {
     let _ = std::io::stdout().flush();
 }
 
-/// Stops the tasks, so that their end is on record, then the node. A second signal stops waiting for the tasks.
-async fn stop(server: &Server, node: &NodeProcess, signals: &mut Signals) -> anyhow::Result<()> {
+/// Stops the tasks, so that their end is on record, then the load balancer and the node, which removes its addresses. A second signal stops waiting for the tasks.
+async fn stop(
+    server: &Server,
+    node: &KeptProcess,
+    lb: &KeptProcess,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     // Or they would replace the tasks that stop.
     let _services = server.services.pause().await;
     server.nodes.stop_all("Neargate was stopped").await?;
@@ -103,6 +113,7 @@ async fn stop(server: &Server, node: &NodeProcess, signals: &mut Signals) -> any
         () = server.nodes.wait_until_idle() => {}
         () = signals.next() => eprintln!("neargate: not waiting for the tasks to be recorded as stopped"),
     }
+    lb.stop().await?;
     node.stop().await
 }
 

@@ -1,10 +1,12 @@
-//! `/_neargate/health` and `/_neargate/reset`.
+//! `/_neargate/health`, `/_neargate/reset` and `/_neargate/ca.pem`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use neargate_control::acm::Authority;
 use serde::Serialize;
 
 use crate::server::Server;
@@ -18,6 +20,8 @@ pub struct Health {
     version: &'static str,
     /// Ids of the connected nodes.
     nodes: Vec<String>,
+    /// Ids of the connected load balancer processes.
+    load_balancers: Vec<String>,
 }
 
 pub async fn health(server: Arc<Server>) -> Json<Health> {
@@ -25,7 +29,14 @@ pub async fn health(server: Arc<Server>) -> Json<Health> {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
         nodes: server.nodes.connected(),
+        load_balancers: server.load_balancers.connected(),
     })
+}
+
+/// The certificate of Neargate's own authority, for clients that shall trust what it issued.
+pub async fn authority_pem(authority: Arc<Authority>) -> impl IntoResponse {
+    let content_type = [(header::CONTENT_TYPE, "application/x-pem-file")];
+    (content_type, authority.certificate_pem().to_owned())
 }
 
 /// Stops all tasks and empties all state; answers when that is done.

@@ -5,10 +5,8 @@ use neargate_node::agent::{self, config::AgentConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::NodeArgs;
+use crate::kept_process::LOCK;
 use crate::lock::PidLock;
-
-/// Name of the lock in the node's data directory.
-pub const LOCK: &str = "lock";
 
 pub fn main(args: &NodeArgs) -> anyhow::Result<()> {
     crate::start_logging("info");

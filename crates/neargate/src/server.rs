@@ -10,11 +10,17 @@ use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use neargate_aws_wire::auth::Authenticator;
 use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
+use neargate_control::acm::{AcmService, Authority};
 use neargate_control::clock::Clock;
+use neargate_control::ecs::services::{NoTargetGroups, Reconciler, ServiceBoard};
+use neargate_control::iam::IamService;
+use neargate_control::lb::{LbApi, LbControl, LbSettings};
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
+use neargate_control::secrets::Secrets;
 use neargate_control::state::State;
 use neargate_control::{ec2, ecr, ecs, logs, sts};
 use neargate_domain::Scope;
+use neargate_lb_api::lb_service_server::LbServiceServer;
 use neargate_log_store::LogStore;
 use neargate_node_api::node_service_server::NodeServiceServer;
 use neargate_registry::{Registry, RegistryConfig};
@@ -26,6 +32,8 @@ use crate::{health, housekeeping};
 
 /// Base64 of ECR's largest layer part (20 MiB), and the JSON around it.
 const MAX_LAYER_PART_BODY: usize = 29 << 20;
+/// A report about 100,000 targets with reasons.
+const MAX_REPORT_BYTES: usize = 32 << 20;
 
 pub struct ServerConfig {
     pub data_dir: PathBuf,
@@ -35,18 +43,30 @@ pub struct ServerConfig {
     pub authenticator: Arc<dyn Authenticator>,
     pub clock: Arc<dyn Clock>,
     pub overcommit: bool,
+    /// Listeners of load balancers are served on 127.0.0.1 too.
+    pub listeners_on_loopback: bool,
 }
 
 /// A control plane that serves.
 pub struct Server {
     pub state: State,
     pub nodes: Arc<NodeControl>,
+    pub load_balancers: Arc<LbControl>,
+    pub certificates: Certificates,
+    pub services: Arc<Reconciler>,
     pub logs: LogStore,
     pub registry: Arc<Registry>,
     pub address: SocketAddr,
 }
 
-/// Where the node reaches the server.
+/// What seals and issues certificates.
+#[derive(Clone)]
+pub struct Certificates {
+    pub secrets: Arc<Secrets>,
+    pub authority: Arc<Authority>,
+}
+
+/// Where the node and the load balancer reach the server.
 pub fn node_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("server.sock")
 }
@@ -78,13 +98,38 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         registry: registry.clone(),
         listen: address,
     });
+    let certificates = open_certificates(&config)?;
+    let load_balancers = LbControl::new(
+        state.clone(),
+        certificates.secrets.clone(),
+        LbSettings {
+            serve_on_loopback: config.listeners_on_loopback,
+        },
+    );
     let settings = NodeSettings {
         overcommit: config.overcommit,
     };
-    let nodes = NodeControl::new(state.clone(), Arc::new(log_store.clone()), images, settings);
+    let nodes = NodeControl::new(
+        state.clone(),
+        Arc::new(log_store.clone()),
+        images,
+        settings,
+        load_balancers.on_nodes(),
+    );
+    let addresses = ec2::AddressPool::default();
+    let service_board = Arc::new(ServiceBoard::default());
+    let services = Reconciler::new(
+        state.clone(),
+        addresses.clone(),
+        service_board.clone(),
+        Arc::new(NoTargetGroups),
+    );
     let server = Arc::new(Server {
         state,
         nodes,
+        load_balancers,
+        certificates,
+        services,
         logs: log_store,
         registry,
         address,
@@ -98,7 +143,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         server.registry.clone(),
         config.clock.clone(),
     ));
-    let app = http(&server, &config);
+    let app = http(&server, &config, addresses, service_board);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the API has stopped serving");
@@ -107,9 +152,34 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
     Ok(server)
 }
 
+/// The key of the data directory, and the authority that it seals.
+fn open_certificates(config: &ServerConfig) -> anyhow::Result<Certificates> {
+    let secrets = Secrets::open(&config.data_dir.join("secrets.key"))
+        .context("opening the key for secrets at rest")?;
+    let directory = config.data_dir.join("ca");
+    let authority =
+        Authority::open(&directory, &secrets, config.clock.now()).with_context(|| {
+            format!(
+                "opening the certificate authority in {}",
+                directory.display()
+            )
+        })?;
+    Ok(Certificates {
+        secrets: Arc::new(secrets),
+        authority: Arc::new(authority),
+    })
+}
+
 /// Reconcilers end only when the store fails under them: nothing can be trusted to go on then.
 async fn run_controllers(server: Arc<Server>) {
-    if let Err(error) = server.nodes.run().await {
+    let controllers = async {
+        tokio::try_join!(
+            server.nodes.run(),
+            server.load_balancers.run(),
+            server.services.run(),
+        )
+    };
+    if let Err(error) = controllers.await {
         tracing::error!(%error, "a controller cannot read or write the state; Neargate ends, tasks go on");
         std::process::exit(1);
     }
@@ -123,26 +193,35 @@ fn serve_nodes(server: &Arc<Server>, socket: &Path) -> anyhow::Result<()> {
     }
     let listener =
         UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
-    let service = NodeServiceServer::new(NodeApi(server.nodes.clone()));
+    let nodes = NodeServiceServer::new(NodeApi(server.nodes.clone()));
+    // What it reports grows with the number of targets, without bound.
+    let load_balancers = LbServiceServer::new(LbApi(server.load_balancers.clone()))
+        .max_decoding_message_size(MAX_REPORT_BYTES);
     let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener);
     tokio::spawn(async move {
         let served = tonic::transport::Server::builder()
-            .add_service(service)
+            .add_service(nodes)
+            .add_service(load_balancers)
             .serve_with_incoming(incoming)
             .await;
         if let Err(error) = served {
-            tracing::error!(%error, "nodes are not served any more");
+            tracing::error!(%error, "nodes and load balancers are not served any more");
         }
     });
     Ok(())
 }
 
-fn http(server: &Arc<Server>, config: &ServerConfig) -> axum::Router {
-    let addresses = ec2::AddressPool::default();
+fn http(
+    server: &Arc<Server>,
+    config: &ServerConfig,
+    addresses: ec2::AddressPool,
+    services: Arc<ServiceBoard>,
+) -> axum::Router {
     let services = vec![
         neargate_aws_api::ecs::service(Arc::new(ecs::EcsService::new(
             server.state.clone(),
             addresses.clone(),
+            services,
         ))),
         neargate_aws_api::ec2::service(Arc::new(ec2::Ec2Service::new(
             server.state.clone(),
@@ -156,6 +235,15 @@ fn http(server: &Arc<Server>, config: &ServerConfig) -> axum::Router {
             server.state.clone(),
             server.logs.clone(),
         ))),
+        neargate_aws_api::acm::service(Arc::new(AcmService::new(
+            server.state.clone(),
+            server.certificates.secrets.clone(),
+            server.certificates.authority.clone(),
+        ))),
+        neargate_aws_api::iam::service(Arc::new(IamService::new(
+            server.state.clone(),
+            server.certificates.secrets.clone(),
+        ))),
         neargate_aws_api::sts::service(Arc::new(sts::StsService::new(server.state.clone()))),
     ];
     let router_config = RouterConfig::new(config.authenticator.clone()).with_operation_limit(
@@ -166,10 +254,15 @@ fn http(server: &Arc<Server>, config: &ServerConfig) -> axum::Router {
     let aws = Arc::new(AwsRouter::new(services, router_config));
     let health = server.clone();
     let reset = server.clone();
+    let authority = server.certificates.authority.clone();
     axum::Router::new()
         .route(
             "/_neargate/health",
             get(move || health::health(health.clone())),
+        )
+        .route(
+            "/_neargate/ca.pem",
+            get(move || health::authority_pem(authority.clone())),
         )
         .route(
             "/_neargate/reset",

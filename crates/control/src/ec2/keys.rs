@@ -1,5 +1,7 @@
 //! Telling the keys of EC2's records apart, for those who watch them.
 
+use neargate_domain::Scope;
+
 use super::kind::{self, Kind};
 
 /// Prefix of everything of EC2, in all accounts and regions.
@@ -11,6 +13,27 @@ pub fn is_security_group(key: &str) -> bool {
 
 pub fn is_network_interface(key: &str) -> bool {
     is_of(key, &kind::NETWORK_INTERFACE)
+}
+
+pub fn is_subnet(key: &str) -> bool {
+    is_of(key, &kind::SUBNET)
+}
+
+pub fn is_vpc(key: &str) -> bool {
+    is_of(key, &kind::VPC)
+}
+
+/// Where the record of an interface is, whose id comes from another record.
+pub fn network_interface(scope: &Scope, id: &str) -> String {
+    kind::NETWORK_INTERFACE.key(scope, id)
+}
+
+pub fn subnet(scope: &Scope, id: &str) -> String {
+    kind::SUBNET.key(scope, id)
+}
+
+pub fn vpc(scope: &Scope, id: &str) -> String {
+    kind::VPC.key(scope, id)
 }
 
 /// `/ec2/<account>/<region>/<directory>/<id>`

@@ -1,6 +1,7 @@
 //! Where IAM's records are. IAM is global: its records have an account and no region.
 
-const ALL: &str = "/iam/";
+/// Prefix of everything of IAM, in all accounts.
+pub const ALL: &str = "/iam/";
 
 /// `/iam/<account>/server-certificates/`
 pub fn server_certificates(account: &str) -> String {

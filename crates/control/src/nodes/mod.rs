@@ -6,7 +6,7 @@
 mod board;
 pub mod images;
 mod place;
-mod policy;
+pub(crate) mod policy;
 mod reports;
 mod session;
 mod ship;
@@ -31,11 +31,15 @@ use self::images::ImageSources;
 use crate::ecs::keys;
 use crate::ecs::records::{TaskDefinitionRecord, TaskRecord};
 use crate::ecs::tasks::stop;
+use crate::lb::OnNodes;
 use crate::state::{State, StateError, prefix_range};
 
 /// Messages that wait for a slow node before its session ends. They are few and whole: the session sends the next one
 /// only when there is something new.
 const OUTBOUND_MESSAGES: usize = 16;
+
+/// What nodes must have for load balancers; `None` until that is known.
+pub type LoadBalancers = watch::Receiver<Option<Arc<OnNodes>>>;
 
 #[derive(Debug, Clone)]
 pub struct NodeSettings {
@@ -50,7 +54,9 @@ pub struct NodeControl {
     images: Arc<dyn ImageSources>,
     settings: NodeSettings,
     board: Board,
-    policy: watch::Sender<Arc<node::NetworkPolicy>>,
+    /// `None` until the records were read.
+    policy: watch::Sender<Option<Arc<node::NetworkPolicy>>>,
+    load_balancers: LoadBalancers,
     /// Connected nodes by id. A node that connects again replaces its older session.
     sessions: Mutex<HashMap<String, ConnectedNode>>,
     /// How many sessions there are.
@@ -69,6 +75,7 @@ impl NodeControl {
         logs: Arc<LogStore>,
         images: Arc<dyn ImageSources>,
         settings: NodeSettings,
+        load_balancers: LoadBalancers,
     ) -> Arc<Self> {
         Arc::new(Self {
             state,
@@ -76,7 +83,8 @@ impl NodeControl {
             images,
             settings,
             board: Board::default(),
-            policy: watch::Sender::new(Arc::new(node::NetworkPolicy::default())),
+            policy: watch::Sender::new(None),
+            load_balancers,
             sessions: Mutex::default(),
             connections: watch::Sender::new(0),
         })

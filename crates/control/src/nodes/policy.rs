@@ -1,19 +1,19 @@
 //! The firewall policy that nodes enforce, computed from EC2's security groups and network interfaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use neargate_node_api as node;
 use neargate_store::{Event, KeyValue, StoreError};
 use tokio::sync::watch;
 
-use crate::ec2::{NetworkInterfaceRecord, Peer, RuleRecord, SecurityGroupRecord, keys};
+use crate::ec2::{NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, keys};
 use crate::state::{State, StateError, decode, prefix_range};
 
 /// Follows EC2's records and publishes the policy whenever it changes.
 pub async fn follow(
     state: &State,
-    publish: &watch::Sender<Arc<node::NetworkPolicy>>,
+    publish: &watch::Sender<Option<Arc<node::NetworkPolicy>>>,
 ) -> Result<(), StateError> {
     loop {
         match follow_from_start(state, publish).await {
@@ -25,14 +25,14 @@ pub async fn follow(
 
 async fn follow_from_start(
     state: &State,
-    publish: &watch::Sender<Arc<node::NetworkPolicy>>,
+    publish: &watch::Sender<Option<Arc<node::NetworkPolicy>>>,
 ) -> Result<(), StateError> {
     let all = state.store().range(prefix_range(keys::ALL), 0).await?;
     let mut view = View::default();
     for entry in &all.entries {
         view.put(entry);
     }
-    publish.send_replace(Arc::new(view.policy()));
+    publish.send_replace(Some(Arc::new(view.policy())));
     let mut watch = state
         .store()
         .watch(prefix_range(keys::ALL), all.revision + 1)
@@ -46,7 +46,7 @@ async fn follow_from_start(
             };
         }
         if changed {
-            publish.send_replace(Arc::new(view.policy()));
+            publish.send_replace(Some(Arc::new(view.policy())));
         }
     }
 }
@@ -73,8 +73,17 @@ impl View {
     }
 
     fn policy(&self) -> node::NetworkPolicy {
+        let open_vpcs: BTreeSet<&str> = self
+            .interfaces
+            .values()
+            .filter(|interface| interface.security_group_ids.is_empty())
+            .map(|interface| interface.vpc_id.as_str())
+            .collect();
+        let groups = self.groups.values().map(group);
         node::NetworkPolicy {
-            groups: self.groups.values().map(group).collect(),
+            groups: groups
+                .chain(open_vpcs.into_iter().map(open_group))
+                .collect(),
             interfaces: self.interfaces.values().map(interface).collect(),
         }
     }
@@ -134,6 +143,36 @@ fn interface(record: &NetworkInterfaceRecord) -> node::InterfaceAddress {
     node::InterfaceAddress {
         eni_id: record.id.clone(),
         private_ipv4_address: record.private_ipv4_address.to_string(),
-        security_group_ids: record.security_group_ids.clone(),
+        security_group_ids: groups_of(record),
+    }
+}
+
+/// The groups that an interface has on a node. Only those of network load balancers may have none in EC2, and then
+/// everything may pass; a node wants a group that says so.
+pub fn groups_of(record: &NetworkInterfaceRecord) -> Vec<String> {
+    match record.security_group_ids.is_empty() {
+        true => vec![open_group_id(&record.vpc_id)],
+        false => record.security_group_ids.clone(),
+    }
+}
+
+fn open_group_id(vpc_id: &str) -> String {
+    format!("sg-open-{vpc_id}")
+}
+
+fn open_group(vpc_id: &str) -> node::SecurityGroup {
+    let everything = || node::SecurityGroupRule {
+        protocol: i32::from(Protocol::ALL.0),
+        from_port: -1,
+        to_port: -1,
+        peer: Some(node::security_group_rule::Peer::Cidr(
+            "0.0.0.0/0".to_owned(),
+        )),
+    };
+    node::SecurityGroup {
+        group_id: open_group_id(vpc_id),
+        vpc_id: vpc_id.to_owned(),
+        ingress: vec![everything()],
+        egress: vec![everything()],
     }
 }

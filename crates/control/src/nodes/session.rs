@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use neargate_node_api as node;
 use neargate_node_api::node_message::Message as FromNode;
 use neargate_node_api::server_message::Message as ToNode;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
 
 use super::board::{Subscriber, TaskChange};
-use super::{ConnectedNode, NodeControl, internal};
+use super::{ConnectedNode, LoadBalancers, NodeControl, internal};
 use crate::ecs::records::TaskRecord;
 use crate::ecs::tasks::spec::{Surroundings, task_spec};
 use crate::state::{State, StateError};
@@ -96,6 +96,11 @@ impl NodeControl {
         let subscriber = Subscriber::Node(node_id.to_owned());
         let wake = self.board.subscribe(&subscriber);
         let mut policy = self.policy.subscribe();
+        let mut load_balancers = self.load_balancers.clone();
+        // A server that has just started must not tell the node that there are no groups and no load balancers. The
+        // senders live as long as this.
+        let _ = policy.wait_for(Option::is_some).await;
+        let _ = load_balancers.wait_for(Option::is_some).await;
         let mut version = 0;
         let mut told = HashMap::new();
         let mut full = self
@@ -105,7 +110,8 @@ impl NodeControl {
         full.full = true;
         // What the node has and should not have, it finds out by itself: it is not in the full state.
         full.forget_task_arns.clear();
-        full.network_policy = Some((**policy.borrow_and_update()).clone());
+        full.network_policy = newest(&mut policy);
+        set_load_balancers(&mut full, &mut load_balancers);
         tracing::debug!(
             tasks = full.tasks.len(),
             reported = reported.tasks.len(),
@@ -124,8 +130,9 @@ impl NodeControl {
                 },
                 () = wake.notified() => {
                     let mut change = self.desired(&subscriber, &mut told).await.map_err(internal)?;
+                    // Before the tasks that may need it.
                     if policy.has_changed().unwrap_or(false) {
-                        change.network_policy = Some((**policy.borrow_and_update()).clone());
+                        change.network_policy = newest(&mut policy);
                     }
                     let is_empty = change.tasks.is_empty()
                         && change.forget_task_arns.is_empty()
@@ -140,9 +147,21 @@ impl NodeControl {
                     if changed.is_err() {
                         return Ok(());
                     }
-                    let network_policy = Some((**policy.borrow_and_update()).clone());
+                    let network_policy = newest(&mut policy);
                     version += 1;
                     let change = node::Desired { version, network_policy, ..Default::default() };
+                    send(outbound, ToNode::Desired(change)).await?;
+                }
+                changed = load_balancers.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    version += 1;
+                    let mut change = node::Desired { version, ..Default::default() };
+                    if policy.has_changed().unwrap_or(false) {
+                        change.network_policy = newest(&mut policy);
+                    }
+                    set_load_balancers(&mut change, &mut load_balancers);
                     send(outbound, ToNode::Desired(change)).await?;
                 }
             }
@@ -217,6 +236,17 @@ impl NodeControl {
             enforce_cpu_quota: !self.settings.overcommit,
         };
         Ok(Some(task_spec(record, &definition, &surroundings)))
+    }
+}
+
+fn newest<T: Clone>(watch: &mut watch::Receiver<Option<Arc<T>>>) -> Option<T> {
+    watch.borrow_and_update().as_deref().cloned()
+}
+
+fn set_load_balancers(desired: &mut node::Desired, watch: &mut LoadBalancers) {
+    if let Some(on_nodes) = newest(watch) {
+        desired.load_balancer_interfaces = Some(on_nodes.interfaces);
+        desired.dns_records = Some(on_nodes.names);
     }
 }
 
