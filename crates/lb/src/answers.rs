@@ -169,3 +169,83 @@ pub fn reason(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::fixture::{compile, fixed_rule, table};
+
+    fn sent(answer: &Answer<'_>, head_only: bool, close: bool) -> String {
+        let table = compile(&table(vec![fixed_rule(0, Vec::new())], Vec::new()));
+        let listener = &table.endpoints().next().expect("a listener").listener;
+        let mut out = Vec::new();
+        let sending = Sending {
+            listener,
+            date: "Sun, 06 Nov 1994 08:49:37 GMT",
+            head_only,
+            close,
+        };
+        answer.write_http1(&mut out, &sending);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn errors_are_as_long_as_the_captured_ones() {
+        for (status, length) in [
+            (301, 134),
+            (302, 110),
+            (400, 122),
+            (403, 118),
+            (502, 122),
+            (503, 162),
+            (504, 132),
+        ] {
+            assert_eq!(Answer::error(status).body.len(), length, "{status}");
+        }
+        assert_eq!(
+            sent(&Answer::error(503), false, false),
+            "HTTP/1.1 503 Service Temporarily Unavailable\r\nServer: awselb/2.0\r\n\
+             Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\nContent-Length: 162\r\n\
+             Connection: keep-alive\r\n\r\n<html>\r\n\
+             <head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n\
+             <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n</body>\r\n</html>\r\n"
+        );
+    }
+
+    #[test]
+    fn a_redirect_tells_where_and_a_fixed_response_what() {
+        let redirect = sent(&Answer::redirect(301, "https://a/"), true, true);
+        assert!(
+            redirect.starts_with("HTTP/1.1 301 Moved Permanently\r\n"),
+            "{redirect}"
+        );
+        assert!(
+            redirect.contains("\r\nLocation: https://a/\r\n"),
+            "{redirect}"
+        );
+        assert!(
+            redirect.contains("\r\nContent-Length: 134\r\n"),
+            "{redirect}"
+        );
+        assert!(
+            redirect.ends_with("Connection: close\r\n\r\n"),
+            "HEAD gets no body: {redirect}"
+        );
+        let mut fixed = FixedResponse {
+            status: 200,
+            content_type: "text/plain".to_owned(),
+            body: "hello".to_owned(),
+        };
+        let plain = sent(&Answer::fixed(&fixed), false, false);
+        assert!(
+            plain.contains("\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"),
+            "{plain}"
+        );
+        assert!(plain.ends_with("\r\n\r\nhello"), "{plain}");
+        fixed.status = 204;
+        assert!(
+            sent(&Answer::fixed(&fixed), false, false).ends_with("keep-alive\r\n\r\n"),
+            "204 has no body"
+        );
+    }
+}

@@ -5,6 +5,8 @@
 //! what is refused, and what ends both connections.
 
 pub mod body;
+#[cfg(test)]
+mod tests;
 
 use crate::headers::connection::tokens;
 use crate::routing::Header;

@@ -7,6 +7,8 @@ pub mod date;
 pub mod request;
 pub mod response;
 pub mod sink;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 pub use connection::{ConnectionOptions, connection_options, expects_continue};

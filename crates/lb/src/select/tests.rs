@@ -33,7 +33,12 @@ fn asking<'a>(headers: &'a [Header<'a>], key: &'a CookieKey, now_millis: u64) ->
 }
 
 /// How many of `requests` each target gets, by the last part of its id.
-fn shares(group: &TargetGroup, requests: usize, zone: Option<&str>, now_millis: u64) -> BTreeMap<String, usize> {
+fn shares(
+    group: &TargetGroup,
+    requests: usize,
+    zone: Option<&str>,
+    now_millis: u64,
+) -> BTreeMap<String, usize> {
     let key = key();
     let mut shares = BTreeMap::new();
     for _ in 0..requests {
@@ -49,16 +54,25 @@ fn shares(group: &TargetGroup, requests: usize, zone: Option<&str>, now_millis: 
 }
 
 fn counts(pairs: &[(&str, usize)]) -> BTreeMap<String, usize> {
-    pairs.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect()
+    pairs
+        .iter()
+        .map(|(id, count)| ((*id).to_owned(), *count))
+        .collect()
 }
 
 #[test]
 fn round_robin_takes_turns_among_the_healthy() {
     let table = healthy(group("group", 3));
     let group = &table.target_groups["group"];
-    assert_eq!(shares(group, 300, None, NOW), counts(&[("1", 100), ("2", 100), ("3", 100)]));
+    assert_eq!(
+        shares(group, 300, None, NOW),
+        counts(&[("1", 100), ("2", 100), ("3", 100)])
+    );
     group.set_health(&group.targets[1], Health::Unhealthy, NOW);
-    assert_eq!(shares(group, 300, None, NOW), counts(&[("1", 150), ("3", 150)]));
+    assert_eq!(
+        shares(group, 300, None, NOW),
+        counts(&[("1", 150), ("3", 150)])
+    );
 }
 
 #[test]
@@ -79,17 +93,32 @@ fn the_least_busy_target_is_next() {
     let group = &table.target_groups["group"];
     let key = key();
     let asking = asking(&[], &key, NOW);
-    let first: Vec<Chosen> = (0..3).map(|_| choose(group, &asking).expect("a target")).collect();
-    let mut ids: Vec<&str> = first.iter().map(|chosen| chosen.target.id.as_str()).collect();
+    let first: Vec<Chosen> = (0..3)
+        .map(|_| choose(group, &asking).expect("a target"))
+        .collect();
+    let mut ids: Vec<&str> = first
+        .iter()
+        .map(|chosen| chosen.target.id.as_str())
+        .collect();
     ids.sort_unstable();
-    assert_eq!(ids, ["10.0.1.1", "10.0.1.2", "10.0.1.3"], "none is chosen twice while another is idle");
+    assert_eq!(
+        ids,
+        ["10.0.1.1", "10.0.1.2", "10.0.1.3"],
+        "none is chosen twice while another is idle"
+    );
     let mut first = first.into_iter();
     let freed = first.next().expect("three were chosen");
     let id = freed.target.id.clone();
     drop(freed);
     assert_eq!(choose(group, &asking).expect("a target").target.id, id);
     drop(first);
-    assert!(group.targets.iter().all(|target| target.state.outstanding() == 0), "all requests have ended");
+    assert!(
+        group
+            .targets
+            .iter()
+            .all(|target| target.state.outstanding() == 0),
+        "all requests have ended"
+    );
 }
 
 #[test]
@@ -105,17 +134,34 @@ fn targets_that_cannot_be_used_get_nothing() {
     none.targets[1].draining = true;
     for (name, group, healthy, want) in [
         ("draining", drained(0), true, counts(&[("2", 10)])),
-        ("draining, the other one not healthy", drained(1), false, counts(&[("1", 10)])),
+        (
+            "draining, the other one not healthy",
+            drained(1),
+            false,
+            counts(&[("1", 10)]),
+        ),
         ("unusable", unusable, true, counts(&[("2", 10)])),
-        ("fail open to all", self::group("group", 2), false, counts(&[("1", 5), ("2", 5)])),
+        (
+            "fail open to all",
+            self::group("group", 2),
+            false,
+            counts(&[("1", 5), ("2", 5)]),
+        ),
     ] {
         let table = match healthy {
             true => self::healthy(group),
             false => compile(&table(vec![forward(&[("group", 1)], None)], vec![group])),
         };
-        assert_eq!(shares(&table.target_groups["group"], 10, None, NOW), want, "{name}");
+        assert_eq!(
+            shares(&table.target_groups["group"], 10, None, NOW),
+            want,
+            "{name}"
+        );
     }
-    for (name, group) in [("all drain", none), ("nothing registered", group("group", 0))] {
+    for (name, group) in [
+        ("all drain", none),
+        ("nothing registered", group("group", 0)),
+    ] {
         let table = healthy(group);
         let chosen = choose(&table.target_groups["group"], &asking(&[], &key(), NOW));
         assert_eq!(chosen.err(), Some(NoTarget), "{name}");
@@ -132,8 +178,15 @@ fn without_cross_zone_a_node_serves_its_own_zone() {
     let group = &table.target_groups["group"];
     let zone_b = shares(group, 1000, Some("us-east-1b"), NOW);
     assert_eq!(zone_b.keys().collect::<Vec<_>>(), ["3", "4"]);
-    assert!(zone_b.values().all(|count| (480..=520).contains(count)), "{zone_b:?}");
-    assert_eq!(shares(group, 100, None, NOW).len(), 4, "loopback is in no zone");
+    assert!(
+        zone_b.values().all(|count| (480..=520).contains(count)),
+        "{zone_b:?}"
+    );
+    assert_eq!(
+        shares(group, 100, None, NOW).len(),
+        4,
+        "loopback is in no zone"
+    );
 }
 
 #[test]
@@ -142,9 +195,14 @@ fn slow_start_ramps_up_from_healthy() {
     slow.slow_start_secs = 30;
     let table = compile(&table(vec![forward(&[("group", 1)], None)], vec![slow]));
     let group = &table.target_groups["group"];
-    let become_healthy = |index: usize, at| group.set_health(&group.targets[index], Health::Healthy, at);
+    let become_healthy =
+        |index: usize, at| group.set_health(&group.targets[index], Health::Healthy, at);
     become_healthy(0, NOW);
-    assert_eq!(group.targets[0].state.slow_start_from(), None, "the first target of an empty group");
+    assert_eq!(
+        group.targets[0].state.slow_start_from(),
+        None,
+        "the first target of an empty group"
+    );
     become_healthy(1, NOW);
     for (name, after_secs, want_percent) in [
         ("a third of the way", 10, 25),
@@ -156,11 +214,19 @@ fn slow_start_ramps_up_from_healthy() {
         assert!(share.abs_diff(want_percent) <= 1, "{name}: {share} %");
     }
     group.set_health(&group.targets[1], Health::Unhealthy, NOW + 1000);
-    assert_eq!(group.targets[1].state.slow_start_from(), None, "an unhealthy target leaves it");
+    assert_eq!(
+        group.targets[1].state.slow_start_from(),
+        None,
+        "an unhealthy target leaves it"
+    );
     become_healthy(1, NOW + 2000);
     become_healthy(2, NOW + 2000);
     group.set_health(&group.targets[0], Health::Unhealthy, NOW + 2000);
-    assert_eq!(shares(group, 100, None, NOW + 2001), counts(&[("2", 50), ("3", 50)]), "all that are left are slow");
+    assert_eq!(
+        shares(group, 100, None, NOW + 2001),
+        counts(&[("2", 50), ("3", 50)]),
+        "all that are left are slow"
+    );
 }
 
 #[test]
@@ -174,22 +240,48 @@ fn a_cookie_keeps_its_client_at_its_target_while_that_is_healthy() {
     let cors_wins = format!("AWSALB=nonsense; AWSALBCORS={}", value(60));
     for (name, cookie, now_millis, want) in [
         ("none", String::new(), NOW, Bond::None),
-        ("other cookies", "session=1; AWSALBTG=x".to_owned(), NOW, Bond::None),
-        ("kept", format!("a=b; AWSALB={}; c=d", value(60)), NOW + 59_999, Bond::Kept),
+        (
+            "other cookies",
+            "session=1; AWSALBTG=x".to_owned(),
+            NOW,
+            Bond::None,
+        ),
+        (
+            "kept",
+            format!("a=b; AWSALB={}; c=d", value(60)),
+            NOW + 59_999,
+            Bond::Kept,
+        ),
         ("CORS wins", cors_wins, NOW, Bond::Kept),
-        ("expired", format!("AWSALB={}", value(60)), NOW + 60_000, Bond::Broken),
-        ("made up", format!("AWSALB={}", "x".repeat(76)), NOW, Bond::Broken),
+        (
+            "expired",
+            format!("AWSALB={}", value(60)),
+            NOW + 60_000,
+            Bond::Broken,
+        ),
+        (
+            "made up",
+            format!("AWSALB={}", "x".repeat(76)),
+            NOW,
+            Bond::Broken,
+        ),
     ] {
         let headers = [header("cookie", &cookie)];
         let chosen = choose(group, &asking(&headers, &key(), now_millis)).expect("a target");
         assert_eq!(chosen.bond, want, "{name}");
-        assert!(want != Bond::Kept || Arc::ptr_eq(chosen.target.target(), bound), "{name}");
+        assert!(
+            want != Bond::Kept || Arc::ptr_eq(chosen.target.target(), bound),
+            "{name}"
+        );
     }
     let cookie = format!("AWSALB={}", value(60));
     let headers = [header("cookie", &cookie)];
     group.set_health(bound, Health::Unhealthy, NOW);
     let chosen = choose(group, &asking(&headers, &key(), NOW)).expect("a target");
-    assert_eq!((chosen.bond, Arc::ptr_eq(chosen.target.target(), bound)), (Bond::Broken, false));
+    assert_eq!(
+        (chosen.bond, Arc::ptr_eq(chosen.target.target(), bound)),
+        (Bond::Broken, false)
+    );
 }
 
 #[test]
@@ -201,20 +293,49 @@ fn responses_set_the_cookies_of_the_groups_stickiness() {
             cookie_name: name.to_owned(),
         })
     };
-    let app_cookie = [header("Set-Cookie", "other=1"), header("set-cookie", "SID=1; Path=/")];
+    let app_cookie = [
+        header("Set-Cookie", "other=1"),
+        header("set-cookie", "SID=1; Path=/"),
+    ];
     let none: &[Header<'_>] = &[];
     for (name, stickiness, stickiness_secs, response, scheme, want) in [
         ("off", None, None, none, Scheme::Http, vec![]),
-        ("target", lb_cookie(60), None, none, Scheme::Http, vec!["AWSALB=*; *; Path=/", "AWSALBCORS=*; SameSite=None"]),
-        ("TLS", lb_cookie(60), None, none, Scheme::Https, vec!["AWSALB=*; Path=/", "AWSALBCORS=*; SameSite=None; Secure"]),
-        ("group", None, Some(5), none, Scheme::Http, vec!["AWSALBTG=*; Path=/", "AWSALBTGCORS=*; SameSite=None"]),
+        (
+            "target",
+            lb_cookie(60),
+            None,
+            none,
+            Scheme::Http,
+            vec!["AWSALB=*; *; Path=/", "AWSALBCORS=*; SameSite=None"],
+        ),
+        (
+            "TLS",
+            lb_cookie(60),
+            None,
+            none,
+            Scheme::Https,
+            vec!["AWSALB=*; Path=/", "AWSALBCORS=*; SameSite=None; Secure"],
+        ),
+        (
+            "group",
+            None,
+            Some(5),
+            none,
+            Scheme::Http,
+            vec!["AWSALBTG=*; Path=/", "AWSALBTGCORS=*; SameSite=None"],
+        ),
         (
             "the application has set its cookie",
             app("SID"),
             None,
             &app_cookie[..],
             Scheme::Http,
-            vec!["AWSALBAPP-0=*=*", "AWSALBAPP-1=_remove_; *", "AWSALBAPP-2=_remove_; *", "AWSALBAPP-3=_remove_; *"],
+            vec![
+                "AWSALBAPP-0=*=*",
+                "AWSALBAPP-1=_remove_; *",
+                "AWSALBAPP-2=_remove_; *",
+                "AWSALBAPP-3=_remove_; *",
+            ],
         ),
         (
             "the application has set another",
@@ -222,7 +343,12 @@ fn responses_set_the_cookies_of_the_groups_stickiness() {
             None,
             &app_cookie[..],
             Scheme::Http,
-            vec!["AWSALBAPP-0=_remove_; *", "AWSALBAPP-1=_remove_; *", "AWSALBAPP-2=_*", "AWSALBAPP-3=_*"],
+            vec![
+                "AWSALBAPP-0=_remove_; *",
+                "AWSALBAPP-1=_remove_; *",
+                "AWSALBAPP-2=_*",
+                "AWSALBAPP-3=_*",
+            ],
         ),
     ] {
         let mut sticky = group("group", 1);
@@ -230,13 +356,24 @@ fn responses_set_the_cookies_of_the_groups_stickiness() {
         let table = healthy(sticky);
         let group = &table.target_groups["group"];
         let chosen = choose(group, &asking(&[], &key(), NOW)).expect("a target");
-        let cookies = set_cookies(group, &chosen, stickiness_secs, response, scheme, &key(), NOW);
+        let cookies = set_cookies(
+            group,
+            &chosen,
+            stickiness_secs,
+            response,
+            scheme,
+            &key(),
+            NOW,
+        );
         assert_eq!(cookies.len(), want.len(), "{name}: {cookies:?}");
         for (cookie, pattern) in cookies.iter().zip(want) {
             use crate::routing::pattern::{Case, Escapes, Wildcard};
             let pattern = Wildcard::new(pattern, Case::Sensitive, Escapes::None);
             assert!(pattern.matches(cookie.as_bytes()), "{name}: {cookie}");
-            assert!(cookie.contains("; Expires=Tue, 21 Nov 2023 22:13:20 GMT; "), "{name}: {cookie}");
+            assert!(
+                cookie.contains("; Expires=Tue, 21 Nov 2023 22:13:20 GMT; "),
+                "{name}: {cookie}"
+            );
         }
     }
 }
@@ -251,11 +388,18 @@ fn an_application_cookie_binds_only_while_the_client_has_it() {
     });
     let table = healthy(sticky);
     let group = &table.target_groups["group"];
-    let ours = format!("AWSALBAPP-0={}", encode(Binds::App, &group.targets[1].key, 60, NOW, &key()));
+    let ours = format!(
+        "AWSALBAPP-0={}",
+        encode(Binds::App, &group.targets[1].key, 60, NOW, &key())
+    );
     for (name, cookie, want) in [
         ("both", format!("SID=1; {ours}"), Bond::Kept),
         ("ours alone", ours, Bond::Broken),
-        ("nothing bound yet", "SID=1; AWSALBAPP-0=_remove_; AWSALBAPP-1=_remove_".to_owned(), Bond::None),
+        (
+            "nothing bound yet",
+            "SID=1; AWSALBAPP-0=_remove_; AWSALBAPP-1=_remove_".to_owned(),
+            Bond::None,
+        ),
     ] {
         let headers = [header("Cookie", &cookie)];
         let chosen = choose(group, &asking(&headers, &key(), NOW)).expect("a target");
