@@ -60,9 +60,17 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let mut control = Control::start(&config)?;
     control.begin(&config).await?;
     let (tables, mut new_tables) = mpsc::channel(WAITING_TABLES);
-    let session = config.server_socket.filter(|_| config.static_table.is_none()).map(|socket| {
-        tokio::spawn(session::keep_connected(socket, config.lb_id, Arc::clone(&control.status), tables.clone()))
-    });
+    let session = config
+        .server_socket
+        .filter(|_| config.static_table.is_none())
+        .map(|socket| {
+            tokio::spawn(session::keep_connected(
+                socket,
+                config.lb_id,
+                Arc::clone(&control.status),
+                tables.clone(),
+            ))
+        });
     let mut retry = tokio::time::interval(RETRY_INTERVAL);
     let mut save_health = tokio::time::interval(SAVE_HEALTH_INTERVAL);
     tokio::pin!(shutdown);
@@ -96,10 +104,11 @@ struct Control {
 impl Control {
     fn start(config: &Config) -> Result<Self, LbError> {
         let saved = Saved::open(&config.data_dir)?;
-        let logs = access_log::AccessLogs::start(config.data_dir.join("access-logs")).map_err(LbError::Threads)?;
-        let count = config
-            .workers
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let logs = access_log::AccessLogs::start(config.data_dir.join("access-logs"))
+            .map_err(LbError::Threads)?;
+        let count = config.workers.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
         let namespaces = Namespaces::new(config.node_data_dir.clone());
         let shared = Arc::new(Shared::new(
             namespaces.clone(),
@@ -179,7 +188,8 @@ impl Control {
     async fn look_after_sockets(&mut self) {
         let table = &self.published.table;
         self.listeners.reconcile(table).await;
-        self.status.set(table.version, self.listeners.observed(table));
+        self.status
+            .set(table.version, self.listeners.observed(table));
     }
 
     fn save_health(&mut self) {
@@ -200,7 +210,8 @@ impl Control {
             let _ = worker.commands.send(Command::Drain).await;
         }
         let workers = self.workers;
-        let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Handle::join));
+        let joined =
+            tokio::task::spawn_blocking(move || workers.into_iter().for_each(Handle::join));
         if joined.await.is_err() {
             tracing::error!("waiting for the worker threads failed");
         }
@@ -211,7 +222,10 @@ impl Control {
 /// Gives targets the health that they had before the process ended, so that a restart does not send requests to those
 /// that were known to be unhealthy, nor takes the healthy ones for new.
 fn remember_health(table: &Table, health: &[api::TargetObserved]) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64;
     for observed in health {
         let group = table.target_groups.get(observed.target_group_arn.as_str());
         let port = u16::try_from(observed.port).unwrap_or_default();

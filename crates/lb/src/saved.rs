@@ -81,28 +81,44 @@ impl Saved {
     /// The table that was in force last.
     pub fn table(&self) -> Result<Option<api::Table>, SavedError> {
         let path = self.dir.join(TABLE);
-        let Some(mut sealed) = read(&path)? else { return Ok(None) };
+        let Some(mut sealed) = read(&path)? else {
+            return Ok(None);
+        };
         let broken = || SavedError::Seal(path.clone());
         let (nonce, content) = sealed.split_at_mut_checked(NONCE_LEN).ok_or_else(broken)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| broken())?;
-        let table = self.key()?.open_in_place(nonce, Aad::empty(), content).map_err(|_| broken())?;
+        let table = self
+            .key()?
+            .open_in_place(nonce, Aad::empty(), content)
+            .map_err(|_| broken())?;
         api::Table::decode(&*table).map(Some).map_err(|_| broken())
     }
 
     pub fn save_table(&self, table: &api::Table) -> Result<(), SavedError> {
         let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_| SavedError::Random)?;
+        self.random
+            .fill(&mut nonce)
+            .map_err(|_| SavedError::Random)?;
         let mut content = table.encode_to_vec();
         self.key()?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut content)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::empty(),
+                &mut content,
+            )
             .map_err(|_| SavedError::Random)?;
         replace(&self.dir.join(TABLE), &[&nonce, &content[..]].concat())
     }
 
     /// What was known of the targets. Nothing is lost with it but the time of a few checks.
     pub fn health(&self) -> Vec<api::TargetObserved> {
-        let bytes = read(&self.dir.join(HEALTH)).ok().flatten().unwrap_or_default();
-        api::Observed::decode(&*bytes).map(|observed| observed.targets).unwrap_or_default()
+        let bytes = read(&self.dir.join(HEALTH))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        api::Observed::decode(&*bytes)
+            .map(|observed| observed.targets)
+            .unwrap_or_default()
     }
 
     pub fn save_health(&self, targets: Vec<api::TargetObserved>) -> Result<(), SavedError> {
@@ -119,7 +135,8 @@ impl Saved {
     }
 
     fn key(&self) -> Result<LessSafeKey, SavedError> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, self.derive(b"table").as_ref()).map_err(|_| SavedError::Random)?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, self.derive(b"table").as_ref())
+            .map_err(|_| SavedError::Random)?;
         Ok(LessSafeKey::new(key))
     }
 }
@@ -136,7 +153,12 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SavedError> {
 fn replace(path: &Path, content: &[u8]) -> Result<(), SavedError> {
     let temporary = path.with_extension("new");
     let write = || {
-        let mut file = File::options().create(true).write(true).truncate(true).mode(PRIVATE).open(&temporary)?;
+        let mut file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(PRIVATE)
+            .open(&temporary)?;
         file.write_all(content)?;
         file.sync_data()?;
         fs::rename(&temporary, path)
@@ -167,18 +189,27 @@ mod tests {
         let saved = Saved::open(dir.path()).expect("a fresh directory");
         assert!(saved.table().expect("nothing yet").is_none());
         saved.save_table(&table()).expect("writable");
-        saved.save_health(vec![api::TargetObserved::default()]).expect("writable");
+        saved
+            .save_health(vec![api::TargetObserved::default()])
+            .expect("writable");
         for file in fs::read_dir(dir.path()).expect("readable") {
             let path = file.expect("readable").path();
             let bytes = fs::read(&path).expect("readable");
-            assert!(!bytes.windows(7).any(|window| window == b"PRIVATE"), "{}", path.display());
+            assert!(
+                !bytes.windows(7).any(|window| window == b"PRIVATE"),
+                "{}",
+                path.display()
+            );
             let mode = fs::metadata(&path).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, PRIVATE, "{}", path.display());
         }
         let again = Saved::open(dir.path()).expect("the same directory");
         assert!(again.table().expect("sealed by the same secret") == Some(table()));
         assert_eq!(again.health().len(), 1);
-        assert_eq!(again.cookie_secret().as_ref(), saved.cookie_secret().as_ref());
+        assert_eq!(
+            again.cookie_secret().as_ref(),
+            saved.cookie_secret().as_ref()
+        );
     }
 
     #[test]

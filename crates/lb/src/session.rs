@@ -21,7 +21,12 @@ const OUTBOUND_MESSAGES: usize = 16;
 const MAX_TABLE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Stays connected for ever. Tables go to `tables`, the news of `status` to the server.
-pub async fn keep_connected(socket: PathBuf, lb_id: String, status: Arc<Status>, tables: mpsc::Sender<api::Table>) {
+pub async fn keep_connected(
+    socket: PathBuf,
+    lb_id: String,
+    status: Arc<Status>,
+    tables: mpsc::Sender<api::Table>,
+) {
     let mut said = false;
     loop {
         match converse(&socket, &lb_id, &status, &tables).await {
@@ -87,7 +92,9 @@ async fn converse(
 }
 
 async fn send(outbound: &mpsc::Sender<api::LbMessage>, message: ToServer) -> Result<(), Error> {
-    let message = api::LbMessage { message: Some(message) };
+    let message = api::LbMessage {
+        message: Some(message),
+    };
     let sent = outbound.send(message).await;
     sent.map_err(|_| Error::unavailable("the control plane has closed the stream"))
 }

@@ -88,10 +88,11 @@ fn default_idle_timeout() -> u32 {
 /// Reads a file and makes version 1 of a table of it.
 pub fn read(path: &Path) -> Result<api::Table, StaticTableError> {
     let text = read_file(path)?;
-    let parsed: StaticTable = serde_json::from_str(&text).map_err(|source| StaticTableError::Json {
-        path: path.to_owned(),
-        source,
-    })?;
+    let parsed: StaticTable =
+        serde_json::from_str(&text).map_err(|source| StaticTableError::Json {
+            path: path.to_owned(),
+            source,
+        })?;
     parsed.into_table()
 }
 
@@ -193,7 +194,13 @@ impl StaticListener {
 }
 
 impl StaticRule {
-    fn into_rule(self, table: &mut api::Table, arn: String, priority: u32, protocol: api::Protocol) -> api::Rule {
+    fn into_rule(
+        self,
+        table: &mut api::Table,
+        arn: String,
+        priority: u32,
+        protocol: api::Protocol,
+    ) -> api::Rule {
         use api::action::Action;
         use api::condition::Condition;
         let patterns = |value: String| api::Patterns {
@@ -212,7 +219,9 @@ impl StaticRule {
             }),
             None => {
                 let group_arn = format!("{arn}/targets");
-                table.target_groups.push(group(group_arn.clone(), &self.targets, protocol));
+                table
+                    .target_groups
+                    .push(group(group_arn.clone(), &self.targets, protocol));
                 Action::Forward(api::Forward {
                     target_groups: vec![api::WeightedTargetGroup {
                         target_group_arn: group_arn,
@@ -228,9 +237,13 @@ impl StaticRule {
             conditions: conditions
                 .into_iter()
                 .flatten()
-                .map(|condition| api::Condition { condition: Some(condition) })
+                .map(|condition| api::Condition {
+                    condition: Some(condition),
+                })
                 .collect(),
-            action: Some(api::Action { action: Some(action) }),
+            action: Some(api::Action {
+                action: Some(action),
+            }),
             host_rewrite: None,
             url_rewrite: None,
         }

@@ -97,7 +97,10 @@ impl Status {
         Some(api::Observed {
             full: false,
             table_version: inner.table_version,
-            load_balancers: changed.iter().filter_map(|arn| inner.load_balancers.get(arn).cloned()).collect(),
+            load_balancers: changed
+                .iter()
+                .filter_map(|arn| inner.load_balancers.get(arn).cloned())
+                .collect(),
             targets,
         })
     }

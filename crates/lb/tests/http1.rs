@@ -17,7 +17,10 @@ fn one_connection_to_a_target_carries_many_requests() {
         let answer = client.get(path);
         let body = String::from_utf8(answer.body.clone()).expect("text");
         assert_eq!(answer.status, 200);
-        assert!(body.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{body}");
+        assert!(
+            body.starts_with(&format!("GET {path} HTTP/1.1\r\n")),
+            "{body}"
+        );
         assert!(body.contains("X-Forwarded-For: 127.0.0.1\r\n"), "{body}");
         assert!(body.contains("X-Amzn-Trace-Id: Root=1-"), "{body}");
         assert_eq!(answer.header("x-target"), Some("echo"));
@@ -42,12 +45,37 @@ fn bodies_arrive_as_they_were_sent() {
     let target = Target::echo();
     let fixture = Fixture::start(&[&target]);
     let large = "x".repeat(300_000);
-    let chunks: String = ["abc", "", &large].iter().filter(|c| !c.is_empty()).map(|c| format!("{:x}\r\n{c}\r\n", c.len())).collect();
+    let chunks: String = ["abc", "", &large]
+        .iter()
+        .filter(|c| !c.is_empty())
+        .map(|c| format!("{:x}\r\n{c}\r\n", c.len()))
+        .collect();
     for (name, request, want) in [
-        ("length", format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{large}", large.len()), large.clone()),
-        ("chunks", format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"), format!("abc{large}")),
-        ("no chunk", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), String::new()),
-        ("nothing", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".to_owned(), String::new()),
+        (
+            "length",
+            format!(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{large}",
+                large.len()
+            ),
+            large.clone(),
+        ),
+        (
+            "chunks",
+            format!(
+                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+            ),
+            format!("abc{large}"),
+        ),
+        (
+            "no chunk",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            String::new(),
+        ),
+        (
+            "nothing",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            String::new(),
+        ),
     ] {
         let mut client = fixture.client();
         client.send(&request);
@@ -56,21 +84,81 @@ fn bodies_arrive_as_they_were_sent() {
         let (_, body) = body.split_once("X-Amzn-Trace-Id").expect("a head");
         assert_eq!(answer.status, 200, "{name}");
         assert!(body.ends_with(&want), "{name}: {} bytes", body.len());
-        assert_eq!(client.get("/again").status, 200, "{name}: the connection goes on");
+        assert_eq!(
+            client.get("/again").status,
+            200,
+            "{name}: the connection goes on"
+        );
     }
 }
 
 #[test]
 fn responses_are_framed_for_the_client() {
     for (name, response, request, status, body, closes) in [
-        ("length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.1", 200, "hi", false),
-        ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1;x=y\r\ni\r\n0\r\nT: u\r\n\r\n", "GET / HTTP/1.1", 200, "hi", false),
-        ("chunks for 1.0", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "GET / HTTP/1.0", 200, "hi", true),
-        ("no content", "HTTP/1.1 204 No Content\r\n\r\n", "GET / HTTP/1.1", 204, "", false),
-        ("not modified", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET / HTTP/1.1", 304, "", false),
-        ("interim", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.1", 200, "hi", false),
-        ("1.0 kept", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.0\r\nConnection: keep-alive", 200, "hi", false),
-        ("asked to close", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.1\r\nConnection: close", 200, "hi", true),
+        (
+            "length",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            "GET / HTTP/1.1",
+            200,
+            "hi",
+            false,
+        ),
+        (
+            "chunks",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1;x=y\r\ni\r\n0\r\nT: u\r\n\r\n",
+            "GET / HTTP/1.1",
+            200,
+            "hi",
+            false,
+        ),
+        (
+            "chunks for 1.0",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            "GET / HTTP/1.0",
+            200,
+            "hi",
+            true,
+        ),
+        (
+            "no content",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "GET / HTTP/1.1",
+            204,
+            "",
+            false,
+        ),
+        (
+            "not modified",
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+            "GET / HTTP/1.1",
+            304,
+            "",
+            false,
+        ),
+        (
+            "interim",
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            "GET / HTTP/1.1",
+            200,
+            "hi",
+            false,
+        ),
+        (
+            "1.0 kept",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            "GET / HTTP/1.0\r\nConnection: keep-alive",
+            200,
+            "hi",
+            false,
+        ),
+        (
+            "asked to close",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            "GET / HTTP/1.1\r\nConnection: close",
+            200,
+            "hi",
+            true,
+        ),
     ] {
         let target = Target::fixed(response);
         let fixture = Fixture::start(&[&target]);
@@ -95,7 +183,11 @@ fn responses_are_framed_for_the_client() {
         if name != "chunks" {
             assert_eq!(String::from_utf8_lossy(&answer.body), body, "{name}");
         }
-        assert_eq!(answer.header("connection"), Some(if closes { "close" } else { "keep-alive" }), "{name}");
+        assert_eq!(
+            answer.header("connection"),
+            Some(if closes { "close" } else { "keep-alive" }),
+            "{name}"
+        );
         if closes {
             assert!(client.is_closed(), "{name}");
         }
@@ -126,7 +218,10 @@ fn head_has_no_body_and_keeps_its_length() {
     for _ in 0..2 {
         client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = client.head().expect("a head");
-        assert_eq!((answer.status, answer.header("content-length")), (200, Some("1000")));
+        assert_eq!(
+            (answer.status, answer.header("content-length")),
+            (200, Some("1000"))
+        );
     }
     assert_eq!(target.connections.load(Ordering::SeqCst), 1);
 }
@@ -162,7 +257,10 @@ fn a_client_that_waits_for_100_gets_it_from_the_load_balancer() {
     client.send("hi");
     let answer = client.answer();
     let body = String::from_utf8(answer.body).expect("text");
-    assert!(answer.status == 200 && body.ends_with("hi") && !body.contains("xpect"), "{body}");
+    assert!(
+        answer.status == 200 && body.ends_with("hi") && !body.contains("xpect"),
+        "{body}"
+    );
 }
 
 #[test]
@@ -183,37 +281,81 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
 fn a_websocket_is_a_pipe() {
     let target = Target::start(|mut client| {
         let head = client.request_head().expect("a head");
-        assert!(head.contains("Upgrade: websocket\r\n") && head.contains("Connection: upgrade\r\n"), "{head}");
+        assert!(
+            head.contains("Upgrade: websocket\r\n") && head.contains("Connection: upgrade\r\n"),
+            "{head}"
+        );
         client.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello");
         let mut byte = [0];
         while client.0.read(&mut byte).is_ok_and(|count| count == 1) {
-            let _ = client.0.get_mut().write_all(&[byte[0].to_ascii_uppercase()]);
+            let _ = client
+                .0
+                .get_mut()
+                .write_all(&[byte[0].to_ascii_uppercase()]);
         }
     });
     let fixture = Fixture::start(&[&target]);
     let mut client = fixture.client();
     client.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n");
     let answer = client.head().expect("a head");
-    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("websocket")));
+    assert_eq!(
+        (answer.status, answer.header("upgrade")),
+        (101, Some("websocket"))
+    );
     assert_eq!(client.exact(5), b"hello");
     client.send("abc");
     assert_eq!(client.exact(3), b"ABC");
-    client.0.get_ref().shutdown(std::net::Shutdown::Write).expect("a socket");
+    client
+        .0
+        .get_ref()
+        .shutdown(std::net::Shutdown::Write)
+        .expect("a socket");
     assert!(client.is_closed());
 }
 
 #[test]
 fn what_targets_do_wrong_has_its_status() {
-    let long_head = format!("HTTP/1.1 200 OK\r\nA: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(33 * 1024));
+    let long_head = format!(
+        "HTTP/1.1 200 OK\r\nA: {}\r\nContent-Length: 0\r\n\r\n",
+        "x".repeat(33 * 1024)
+    );
     let long_head: &'static str = long_head.leak();
     for (name, target, status) in [
-        ("closes", Target::start(|mut client| drop(client.request())), 502),
-        ("resets", Target::start(|mut client| { client.request(); client.reset(); }), 502),
+        (
+            "closes",
+            Target::start(|mut client| drop(client.request())),
+            502,
+        ),
+        (
+            "resets",
+            Target::start(|mut client| {
+                client.request();
+                client.reset();
+            }),
+            502,
+        ),
         ("no HTTP", Target::fixed("hello\r\n\r\n"), 502),
-        ("head cut", Target::start(|mut client| { client.request(); client.send("HTTP/1.1 200 OK\r\nConte"); }), 502),
-        ("two lengths", Target::fixed("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 502),
+        (
+            "head cut",
+            Target::start(|mut client| {
+                client.request();
+                client.send("HTTP/1.1 200 OK\r\nConte");
+            }),
+            502,
+        ),
+        (
+            "two lengths",
+            Target::fixed("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+            502,
+        ),
         ("head too large", Target::fixed(long_head), 502),
-        ("101 unasked", Target::fixed("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), 502),
+        (
+            "101 unasked",
+            Target::fixed(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+            ),
+            502,
+        ),
     ] {
         let fixture = Fixture::start(&[&target]);
         let mut client = fixture.client();
@@ -226,18 +368,35 @@ fn what_targets_do_wrong_has_its_status() {
             assert_eq!(answer.body.len(), 122, "{name}");
         }
     }
-    let nobody = Target { address: ([127, 0, 0, 1], free_port()).into(), connections: Default::default() };
-    assert_eq!(Fixture::start(&[&nobody]).client().get("/").status, 502, "refused");
+    let nobody = Target {
+        address: ([127, 0, 0, 1], free_port()).into(),
+        connections: Default::default(),
+    };
+    assert_eq!(
+        Fixture::start(&[&nobody]).client().get("/").status,
+        502,
+        "refused"
+    );
     let answer = Fixture::start(&[]).client().get("/");
-    assert_eq!((answer.status, answer.body.len()), (503, 162), "nobody registered");
+    assert_eq!(
+        (answer.status, answer.body.len()),
+        (503, 162),
+        "nobody registered"
+    );
 }
 
 #[test]
 fn a_cut_body_cuts_the_clients_connection() {
     for (name, response) in [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
-        ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"),
-        ("bad chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n"),
+        (
+            "chunks",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+        ),
+        (
+            "bad chunks",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n",
+        ),
     ] {
         let target = Target::start(move |mut client| {
             client.request();
@@ -249,31 +408,57 @@ fn a_cut_body_cuts_the_clients_connection() {
         let mut all = Vec::new();
         let _ = client.0.read_to_end(&mut all);
         let text = String::from_utf8_lossy(&all);
-        assert!(!text.ends_with("0\r\n\r\n") && !text.ends_with("abcdefghij"), "{name}: {text}");
+        assert!(
+            !text.ends_with("0\r\n\r\n") && !text.ends_with("abcdefghij"),
+            "{name}: {text}"
+        );
     }
 }
 
 #[test]
 fn silence_has_its_status() {
-    let mut table = table(free_port(), &[&Target::start(|mut client| { client.request(); client.request(); })]);
+    let mut table = table(
+        free_port(),
+        &[&Target::start(|mut client| {
+            client.request();
+            client.request();
+        })],
+    );
     let attributes = table.load_balancers[0].attributes.as_mut().expect("given");
     attributes.idle_timeout_secs = 1;
     let fixture = Fixture::with(table);
     for (name, request, status, closes) in [
-        ("the target says nothing", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 504, false),
+        (
+            "the target says nothing",
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            504,
+            false,
+        ),
         ("half a head", "GET / HTTP/1.1\r\nHo", 408, true),
-        ("half a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", 408, true),
+        (
+            "half a body",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+            408,
+            true,
+        ),
     ] {
         let mut client = fixture.client();
         client.send(request);
         let answer = client.answer();
         assert_eq!(answer.status, status, "{name}");
-        assert_eq!(answer.header("connection"), Some(if closes { "close" } else { "keep-alive" }), "{name}");
+        assert_eq!(
+            answer.header("connection"),
+            Some(if closes { "close" } else { "keep-alive" }),
+            "{name}"
+        );
         if closes {
             assert!(client.is_closed(), "{name}");
         }
     }
-    assert!(fixture.client().is_closed(), "AWS: a connection without a request is closed silently");
+    assert!(
+        fixture.client().is_closed(),
+        "AWS: a connection without a request is closed silently"
+    );
 }
 
 #[test]
@@ -291,7 +476,11 @@ fn a_dead_pooled_connection_costs_no_request() {
         assert_eq!(client.get("/").status, 200, "round {round}");
     }
     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
-    assert_eq!(client.answer().status, 502, "what may not be repeated is not");
+    assert_eq!(
+        client.answer().status,
+        502,
+        "what may not be repeated is not"
+    );
 }
 
 #[test]
@@ -302,7 +491,10 @@ fn a_client_that_leaves_ends_its_request_at_the_target() {
         client.request();
         let mut byte = [0];
         assert_eq!(client.0.read(&mut byte).unwrap_or(0), 0);
-        sent.lock().expect("no panic").send(()).expect("the test waits");
+        sent.lock()
+            .expect("no panic")
+            .send(())
+            .expect("the test waits");
     });
     let fixture = Fixture::start(&[&target]);
     let mut client = fixture.client();
@@ -328,7 +520,12 @@ fn load_balancers_on_one_loopback_port_are_told_apart_by_host() {
         ..api::Table::default()
     });
     let mut client = fixture.client();
-    for (host, want) in [("one.test", "1"), ("TWO.test:80", "2"), ("other", "1"), ("two.test", "2")] {
+    for (host, want) in [
+        ("one.test", "1"),
+        ("TWO.test:80", "2"),
+        ("other", "1"),
+        ("two.test", "2"),
+    ] {
         client.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(client.answer().body, want.as_bytes(), "{host}");
     }

@@ -8,13 +8,21 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 
 /// A target whose answers wait for the test's word.
-fn waiting() -> (Target, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
+fn waiting() -> (
+    Target,
+    std::sync::mpsc::Receiver<()>,
+    std::sync::mpsc::Sender<()>,
+) {
     let (arrived, saw) = signal();
     let (go, may_go) = signal();
     let (arrived, may_go) = (Mutex::new(arrived), Mutex::new(may_go));
     let target = Target::start(move |mut client| {
         while client.request().is_some() {
-            arrived.lock().expect("no panic").send(()).expect("the test waits");
+            arrived
+                .lock()
+                .expect("no panic")
+                .send(())
+                .expect("the test waits");
             if may_go.lock().expect("no panic").recv().is_err() {
                 return;
             }
@@ -38,10 +46,18 @@ fn a_request_survives_changes_of_listeners_rules_and_targets_around_it() {
     let mut changed = table(port, &[&slow]);
     changed.target_groups.push(group("other", &[&other]));
     changed.load_balancers[0].listeners[0].rules = vec![forward_rule("default", 0, "other")];
-    changed.load_balancers[0].listeners.push(listener("second", second_port, vec![fixed_rule("fixed", "second")]));
+    changed.load_balancers[0].listeners.push(listener(
+        "second",
+        second_port,
+        vec![fixed_rule("fixed", "second")],
+    ));
     fixture.server.apply(changed.clone());
     assert_eq!(Client::connect(second_port).get("/").body, b"second");
-    assert_eq!(fixture.client().get("/").body, b"other", "new requests follow the new table");
+    assert_eq!(
+        fixture.client().get("/").body,
+        b"other",
+        "new requests follow the new table"
+    );
 
     // The new listener goes again, and the first one itself too: what is in flight goes on.
     changed.load_balancers[0].listeners.clear();
@@ -89,13 +105,21 @@ fn draining_finishes_what_runs_and_its_end_cuts_the_rest() {
     // Which of the two the one word was for is chance; the other is cut.
     let mut fresh = fixture.client();
     for _ in 0..4 {
-        assert_eq!(fresh.get("/").body, b"other", "no new request goes to a draining target");
+        assert_eq!(
+            fresh.get("/").body,
+            b"other",
+            "no new request goes to a draining target"
+        );
     }
     fixture.server.apply(table(port, &[&other]));
     let mut statuses = [finished.answer().status, cut.answer().status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 502]);
-    assert_eq!(finished.get("/").body, b"other", "the client's connection goes on");
+    assert_eq!(
+        finished.get("/").body,
+        b"other",
+        "the client's connection goes on"
+    );
 }
 
 #[test]
@@ -106,16 +130,27 @@ fn a_port_in_use_is_told_and_taken_when_it_is_free() {
     let server = Server::start(dir.path());
     let _lb = Lb::start(&dir.path().join("lb"), Some(&server.socket));
     let mut wanted = table(port, &[]);
-    wanted.load_balancers.push(balancer("free", "127.0.0.1", free_port(), vec![fixed_rule("fixed", "free")]));
+    wanted.load_balancers.push(balancer(
+        "free",
+        "127.0.0.1",
+        free_port(),
+        vec![fixed_rule("fixed", "free")],
+    ));
     let version = server.send(wanted.clone());
     let seen = server.wait("the problem is told", |seen| {
-        seen.version == version && seen.load_balancers.values().any(|lb| !lb.problem.is_empty())
+        seen.version == version
+            && seen
+                .load_balancers
+                .values()
+                .any(|lb| !lb.problem.is_empty())
     });
     assert!(!seen.load_balancers["app"].serving && seen.load_balancers["free"].serving);
     let other_port = wanted.load_balancers[1].listeners[0].port as u16;
     assert_eq!(Client::connect(other_port).get("/").body, b"free");
     drop(taken);
-    server.wait("the port is taken", |seen| seen.load_balancers["app"].serving);
+    server.wait("the port is taken", |seen| {
+        seen.load_balancers["app"].serving
+    });
     assert_eq!(Client::connect(port).get("/").status, 503);
 }
 
@@ -127,8 +162,15 @@ fn a_namespace_that_is_not_there_yet_is_told() {
     let mut wanted = table(80, &[]);
     wanted.load_balancers[0].interfaces[0].netns = "eni-0123456789abcdef0".to_owned();
     let version = server.send(wanted);
-    let seen = server.wait("the problem is told", |seen| seen.version == version && !seen.load_balancers.is_empty());
-    assert!(seen.load_balancers["app"].problem.contains("eni-0123456789abcdef0"), "{seen:?}");
+    let seen = server.wait("the problem is told", |seen| {
+        seen.version == version && !seen.load_balancers.is_empty()
+    });
+    assert!(
+        seen.load_balancers["app"]
+            .problem
+            .contains("eni-0123456789abcdef0"),
+        "{seen:?}"
+    );
 }
 
 #[test]
@@ -153,7 +195,9 @@ fn the_last_table_is_served_without_the_server() {
     });
     server.apply(table);
     server.wait("the target is healthy", |seen| {
-        seen.targets.values().any(|target| target.state() == api::TargetState::Healthy)
+        seen.targets
+            .values()
+            .any(|target| target.state() == api::TargetState::Healthy)
     });
     lb.stop();
     let gone = dir.path().join("nobody.sock");
@@ -175,7 +219,12 @@ fn connect_when_open(port: u16) -> Client {
 #[test]
 fn the_process_ends_when_its_requests_have() {
     let (slow, arrived, go) = waiting();
-    let Fixture { lb, port, server, dir } = Fixture::start(&[&slow]);
+    let Fixture {
+        lb,
+        port,
+        server,
+        dir,
+    } = Fixture::start(&[&slow]);
     let mut client = Client::connect(port);
     client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     wait(&arrived, "the request at its target");
@@ -185,7 +234,10 @@ fn the_process_ends_when_its_requests_have() {
     }
     go.send(()).expect("the target waits");
     let answer = client.answer();
-    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close"))
+    );
     ending.join().expect("it ended well");
     drop((server, dir));
 }

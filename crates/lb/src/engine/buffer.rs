@@ -76,7 +76,11 @@ impl Buffer {
     }
 
     /// As `poll_fill`, for streams whose every byte is used before more is read.
-    pub async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin), limit: usize) -> io::Result<usize> {
+    pub async fn fill(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        limit: usize,
+    ) -> io::Result<usize> {
         std::future::poll_fn(|cx| self.poll_fill(cx, stream, limit)).await
     }
 
@@ -182,12 +186,24 @@ mod tests {
     async fn bytes_come_out_in_order_and_memory_is_held_only_while_there_are_some() {
         let mut input: &[u8] = b"abcdef";
         let mut buffer = Buffer::new();
-        assert_eq!(buffer.fill(&mut input, BLOCK_BYTES).await.expect("readable"), 6);
+        assert_eq!(
+            buffer
+                .fill(&mut input, BLOCK_BYTES)
+                .await
+                .expect("readable"),
+            6
+        );
         buffer.consume(2);
         assert_eq!(buffer.filled(), b"cdef");
         buffer.consume(4);
         assert!(buffer.is_empty() && buffer.bytes.is_empty());
-        assert_eq!(buffer.fill(&mut input, BLOCK_BYTES).await.expect("at the end"), 0);
+        assert_eq!(
+            buffer
+                .fill(&mut input, BLOCK_BYTES)
+                .await
+                .expect("at the end"),
+            0
+        );
         assert!(buffer.bytes.is_empty(), "nothing was read");
     }
 
@@ -202,6 +218,9 @@ mod tests {
         }
         assert!(buffer.fill(&mut input, limit).await.is_err());
         buffer.consume(1);
-        assert_eq!(buffer.fill(&mut input, limit).await.expect("a byte fits"), 1);
+        assert_eq!(
+            buffer.fill(&mut input, limit).await.expect("a byte fits"),
+            1
+        );
     }
 }

@@ -23,7 +23,9 @@ thread_local! {
 
 impl Now {
     fn read(start: Instant) -> Self {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self {
             start,
             millis: start.elapsed().as_millis() as u64,

@@ -18,8 +18,8 @@
 
 use super::worker::{Worker, recount};
 use crate::table::{Endpoint, SocketKey, Table, Transport};
-use crate::{http1, http2, nlb};
 use crate::tls::{self, TlsSession};
+use crate::{http1, http2, nlb};
 use neargate_lb_api::Protocol;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -49,7 +49,9 @@ impl Entry {
     pub fn is_shared(&self, table: &Table) -> bool {
         match self {
             Self::Own(_) => false,
-            Self::Loopback { port, transport } => table.loopback_endpoints(*port, *transport).len() > 1,
+            Self::Loopback { port, transport } => {
+                table.loopback_endpoints(*port, *transport).len() > 1
+            }
         }
     }
 }
@@ -79,7 +81,9 @@ pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Ar
         tls: None,
     };
     // Closing it is all that can be done for a listener that has gone meanwhile.
-    let Some(endpoint) = client.endpoint(worker, "") else { return };
+    let Some(endpoint) = client.endpoint(worker, "") else {
+        return;
+    };
     let worker = Rc::clone(worker);
     // Tasks of their own types: an idle HTTP connection shall not have the size of a TLS handshake.
     match endpoint.listener.protocol {
@@ -96,16 +100,29 @@ pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Ar
 }
 
 /// Serves a UDP socket until the task is aborted.
-pub fn start_udp(worker: &Rc<Worker>, socket: std::net::UdpSocket, entry: Arc<Entry>) -> AbortHandle {
+pub fn start_udp(
+    worker: &Rc<Worker>,
+    socket: std::net::UdpSocket,
+    entry: Arc<Entry>,
+) -> AbortHandle {
     spawn_local(nlb::serve_udp(Rc::clone(worker), socket, entry)).abort_handle()
 }
 
-async fn serve_https(worker: Rc<Worker>, stream: TcpStream, mut client: Client, endpoint: Arc<Endpoint>) {
-    let Some(listener) = worker.current().tls.get(&endpoint.listener.arn).cloned() else { return };
+async fn serve_https(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    mut client: Client,
+    endpoint: Arc<Endpoint>,
+) {
+    let Some(listener) = worker.current().tls.get(&endpoint.listener.arn).cloned() else {
+        return;
+    };
     drop(endpoint);
     let (stream, session) = match tls::accept(stream, &listener).await {
         Ok(accepted) => accepted,
-        Err(error) => return tracing::debug!(%error, peer = %client.peer, "no TLS session with a client"),
+        Err(error) => {
+            return tracing::debug!(%error, peer = %client.peer, "no TLS session with a client");
+        }
     };
     let is_http2 = session.alpn == tls::Alpn::Http2;
     client.tls = Some(Rc::new(session));

@@ -38,7 +38,10 @@ impl Listeners {
     pub fn new(shared: Arc<Shared>, workers: &[Handle]) -> Self {
         Self {
             shared,
-            workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
+            workers: workers
+                .iter()
+                .map(|worker| worker.commands.clone())
+                .collect(),
             open: BTreeMap::new(),
             problems: BTreeMap::new(),
             last_id: 0,
@@ -48,7 +51,12 @@ impl Listeners {
     /// Opens what is missing and closes what nobody wants any more.
     pub async fn reconcile(&mut self, table: &Table) {
         let wanted = wanted(table);
-        let gone: Vec<Entry> = self.open.iter().filter(|(entry, open)| self.is_gone(&wanted, entry, open)).map(|(entry, _)| entry.clone()).collect();
+        let gone: Vec<Entry> = self
+            .open
+            .iter()
+            .filter(|(entry, open)| self.is_gone(&wanted, entry, open))
+            .map(|(entry, _)| entry.clone())
+            .collect();
         for entry in gone {
             if let Some(open) = self.open.remove(&entry) {
                 tracing::info!(?entry, "a port is closed");
@@ -82,11 +90,16 @@ impl Listeners {
 
     /// What is told of each load balancer.
     pub fn observed(&self, table: &Table) -> Vec<LoadBalancerObserved> {
-        let mut observed: BTreeMap<Arc<str>, String> =
-            table.load_balancers.iter().map(|balancer| (Arc::clone(&balancer.arn), String::new())).collect();
+        let mut observed: BTreeMap<Arc<str>, String> = table
+            .load_balancers
+            .iter()
+            .map(|balancer| (Arc::clone(&balancer.arn), String::new()))
+            .collect();
         for (entry, problem) in &self.problems {
             for endpoint in endpoints(table, entry) {
-                let problems = observed.entry(Arc::clone(&endpoint.load_balancer.arn)).or_default();
+                let problems = observed
+                    .entry(Arc::clone(&endpoint.load_balancer.arn))
+                    .or_default();
                 if problems.is_empty() {
                     problems.push_str(problem);
                 }
@@ -164,7 +177,9 @@ fn netns(entry: &Entry) -> &str {
 /// In order.
 fn wanted(table: &Table) -> Vec<Entry> {
     let own = table.sockets().map(|(key, _)| Entry::Own(key.clone()));
-    let loopback = table.loopback_ports().map(|(port, transport)| Entry::Loopback { port, transport });
+    let loopback = table
+        .loopback_ports()
+        .map(|(port, transport)| Entry::Loopback { port, transport });
     let mut wanted: Vec<Entry> = own.chain(loopback).collect();
     wanted.sort();
     wanted
@@ -173,7 +188,9 @@ fn wanted(table: &Table) -> Vec<Entry> {
 fn endpoints<'t>(table: &'t Table, entry: &Entry) -> Vec<&'t Arc<crate::table::Endpoint>> {
     match entry {
         Entry::Own(key) => table.endpoint(key).into_iter().collect(),
-        Entry::Loopback { port, transport } => table.loopback_endpoints(*port, *transport).iter().collect(),
+        Entry::Loopback { port, transport } => {
+            table.loopback_endpoints(*port, *transport).iter().collect()
+        }
     }
 }
 
@@ -183,7 +200,9 @@ fn describe(entry: &Entry, error: &io::Error) -> String {
             format!("port {port} of 127.0.0.1 is used by another program on this machine")
         }
         (Entry::Loopback { port, .. }, _) => format!("port {port} of 127.0.0.1: {error}"),
-        (Entry::Own(key), io::ErrorKind::NotFound) => format!("the network interface {} does not exist yet", key.netns),
+        (Entry::Own(key), io::ErrorKind::NotFound) => {
+            format!("the network interface {} does not exist yet", key.netns)
+        }
         (Entry::Own(key), _) => format!("{} port {}: {error}", key.address, key.port),
     }
 }

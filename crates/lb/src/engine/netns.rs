@@ -45,19 +45,25 @@ impl Namespaces {
         }
         let node = self.node_data_dir.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let instance = std::fs::read_to_string(node.join(INSTANCE))?;
-        Ok(self.dir.get_or_init(|| Path::new(RUN).join(instance.trim()).join("netns")))
+        Ok(self
+            .dir
+            .get_or_init(|| Path::new(RUN).join(instance.trim()).join("netns")))
     }
 
     /// The namespace that a name stands for now; `None` for the machine's own, whose name is empty.
     pub fn id(&self, netns: &str) -> io::Result<Option<NamespaceId>> {
-        let Some(path) = self.path(netns)? else { return Ok(None) };
+        let Some(path) = self.path(netns)? else {
+            return Ok(None);
+        };
         let found = std::fs::metadata(path)?;
         Ok(Some((found.dev(), found.ino())))
     }
 
     /// Calls `make` in a namespace. It must do nothing but make a socket: the whole thread is there meanwhile.
     pub fn within<T>(&self, netns: &str, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let Some(path) = self.path(netns)? else { return make() };
+        let Some(path) = self.path(netns)? else {
+            return make();
+        };
         let there = File::open(path)?;
         let here = File::open("/proc/thread-self/ns/net")?;
         setns(&there, CloneFlags::CLONE_NEWNET)?;
@@ -72,7 +78,13 @@ impl Namespaces {
 
     /// A listening socket, not yet part of any runtime.
     pub fn listen(&self, netns: &str, address: SocketAddr) -> io::Result<TcpListener> {
-        let socket = self.within(netns, || Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)))?;
+        let socket = self.within(netns, || {
+            Socket::new(
+                Domain::for_address(address),
+                Type::STREAM,
+                Some(Protocol::TCP),
+            )
+        })?;
         // Connections of the process before this one may still be in TIME_WAIT.
         socket.set_reuse_address(true)?;
         // What is accepted inherits it.
@@ -85,7 +97,13 @@ impl Namespaces {
 
     /// A bound UDP socket, not yet part of any runtime.
     pub fn bind_udp(&self, netns: &str, address: SocketAddr) -> io::Result<UdpSocket> {
-        let socket = self.within(netns, || Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)))?;
+        let socket = self.within(netns, || {
+            Socket::new(
+                Domain::for_address(address),
+                Type::DGRAM,
+                Some(Protocol::UDP),
+            )
+        })?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::from(address))?;
         Ok(socket.into())
@@ -93,7 +111,9 @@ impl Namespaces {
 
     /// An unbound UDP socket for talking to `to`.
     pub fn udp_towards(&self, netns: &str, to: SocketAddr) -> io::Result<UdpSocket> {
-        let socket = self.within(netns, || Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP)))?;
+        let socket = self.within(netns, || {
+            Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))
+        })?;
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::from(to))?;
         Ok(socket.into())
@@ -113,7 +133,9 @@ impl Namespaces {
         if netns.is_empty() {
             return Ok(None);
         }
-        let named = netns.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let named = netns
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         match named {
             true => Ok(Some(self.dir()?.join(netns))),
             false => Err(io::Error::new(

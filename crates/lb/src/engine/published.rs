@@ -21,7 +21,12 @@ impl Published {
     pub fn compile(table: &api::Table, previous: Option<&Self>) -> Self {
         let table = Table::compile(table, previous.map(|published| &*published.table));
         let tls = tls::Listeners::compile(&table, previous.map(|published| &published.tls));
-        let targets = || table.target_groups.values().flat_map(|group| &group.targets);
+        let targets = || {
+            table
+                .target_groups
+                .values()
+                .flat_map(|group| &group.targets)
+        };
         Self {
             present: targets().map(|target| target.key).collect(),
             reusable: targets()

@@ -112,13 +112,19 @@ impl Handle {
 
 /// Starts one thread per place in `shared.loads`.
 pub fn start(shared: &Arc<Shared>, published: &Arc<Published>) -> io::Result<Vec<Handle>> {
-    let (senders, receivers): (Vec<_>, Vec<_>) = shared.loads.iter().map(|_| mpsc::channel(MAX_COMMANDS)).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = shared
+        .loads
+        .iter()
+        .map(|_| mpsc::channel(MAX_COMMANDS))
+        .unzip();
     // The first start is the only one.
     let _ = shared.inboxes.set(senders.clone());
     let mut handles = Vec::with_capacity(senders.len());
     for (index, (commands, inbox)) in senders.into_iter().zip(receivers).enumerate() {
         let (shared, published) = (Arc::clone(shared), Arc::clone(published));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let thread = std::thread::Builder::new()
             .name(format!("lb-worker-{index}"))
             .spawn(move || {
@@ -167,12 +173,20 @@ impl Worker {
                     // Who does not wait for it needs no answer.
                     let _ = done.send(());
                 }
-                Command::Listen { id, entry, listener } => match TcpListener::from_std(listener) {
+                Command::Listen {
+                    id,
+                    entry,
+                    listener,
+                } => match TcpListener::from_std(listener) {
                     Ok(listener) => {
                         let accepting = spawn_local(Rc::clone(&self).accept(listener, entry));
-                        self.listening.borrow_mut().insert(id, accepting.abort_handle());
+                        self.listening
+                            .borrow_mut()
+                            .insert(id, accepting.abort_handle());
                     }
-                    Err(error) => tracing::error!(%error, ?entry, "the runtime refuses a listening socket"),
+                    Err(error) => {
+                        tracing::error!(%error, ?entry, "the runtime refuses a listening socket")
+                    }
                 },
                 Command::ListenUdp { id, entry, socket } => {
                     let serving = front::start_udp(&self, socket, entry);
@@ -183,7 +197,11 @@ impl Worker {
                         accepting.abort();
                     }
                 }
-                Command::Serve { stream, peer, entry } => match TcpStream::from_std(stream) {
+                Command::Serve {
+                    stream,
+                    peer,
+                    entry,
+                } => match TcpStream::from_std(stream) {
                     Ok(stream) => front::start(&self, stream, peer, entry),
                     Err(error) => tracing::error!(%error, "the runtime refuses a connection"),
                 },
@@ -195,7 +213,8 @@ impl Worker {
     }
 
     fn publish(&self, published: Arc<Published>) {
-        self.vigils.keep_targets(|target| published.has_target(target));
+        self.vigils
+            .keep_targets(|target| published.has_target(target));
         self.pool.keep_targets(|target| published.may_reuse(target));
         *self.current.borrow_mut() = Rc::new(published);
     }
@@ -236,13 +255,28 @@ impl Worker {
     /// Serves a connection here, or gives it to the thread with the fewest.
     fn place(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, entry: &Arc<Entry>) {
         let own = self.vigils.len();
-        let loads = self.shared.loads.iter().map(|load| load.load(Ordering::Relaxed)).enumerate();
-        let least = loads.filter(|(index, _)| *index != self.index).min_by_key(|(_, load)| *load);
-        let Some((other, load)) = least.filter(|(_, load)| own > load + MAX_IMBALANCE + load / 8) else {
+        let loads = self
+            .shared
+            .loads
+            .iter()
+            .map(|load| load.load(Ordering::Relaxed))
+            .enumerate();
+        let least = loads
+            .filter(|(index, _)| *index != self.index)
+            .min_by_key(|(_, load)| *load);
+        let Some((other, load)) = least.filter(|(_, load)| own > load + MAX_IMBALANCE + load / 8)
+        else {
             front::start(self, stream, peer, Arc::clone(entry));
             return;
         };
-        let Some(inbox) = self.shared.inboxes.get().and_then(|inboxes| inboxes.get(other)) else { return };
+        let Some(inbox) = self
+            .shared
+            .inboxes
+            .get()
+            .and_then(|inboxes| inboxes.get(other))
+        else {
+            return;
+        };
         let Ok(permit) = inbox.try_reserve() else {
             front::start(self, stream, peer, Arc::clone(entry));
             return;
@@ -273,7 +307,10 @@ impl Worker {
             }
         };
         if tokio::time::timeout(DRAIN_TIMEOUT, finished).await.is_err() {
-            tracing::warn!(connections = self.vigils.len(), "the process ends with requests in flight");
+            tracing::warn!(
+                connections = self.vigils.len(),
+                "the process ends with requests in flight"
+            );
         }
         self.pool.clear();
     }

@@ -16,7 +16,7 @@ use crate::upstream::chunked::{LAST_CHUNK, write_chunk};
 use crate::upstream::h1::{Connection, Fault};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -44,9 +44,13 @@ pub enum Ended {
 enum Phase {
     /// No final head has come.
     Head,
-    Body { chunked: bool },
+    Body {
+        chunked: bool,
+    },
     /// Everything is in the buffer for the client.
-    Last { upgraded: bool },
+    Last {
+        upgraded: bool,
+    },
 }
 
 /// The state of one exchange.
@@ -80,16 +84,26 @@ pub struct Exchange<'f, S> {
 pub struct Report {
     /// The target's status, once its head has come.
     pub status: Option<u16>,
+    /// The status of our answer in its place.
+    pub ours: Option<u16>,
     /// The client's connection must end: its response says so, or the response has no other end.
     pub close: bool,
     /// The request was sent in full.
     pub request_sent: bool,
+    /// Only where there is a log.
+    pub sent_at: Option<Instant>,
+    pub answered_at: Option<Instant>,
     pub received_bytes: u64,
     pub sent_bytes: u64,
 }
 
 impl<'f, S: ClientStream> Exchange<'f, S> {
-    pub fn new(front: &'f mut Front<S>, forward: &'f Forward, connection: &'f mut Connection, idle: Duration) -> Self {
+    pub fn new(
+        front: &'f mut Front<S>,
+        forward: &'f Forward,
+        connection: &'f mut Connection,
+        idle: Duration,
+    ) -> Self {
         let request = BodyReader::new(forward.body);
         let mut to_target = Scratch::default();
         to_target.extend_from_slice(&forward.head);
@@ -153,7 +167,8 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
 
     /// Whether the next step is the client's: it owes us its body, or does not take the response.
     fn waits_for_client(&self) -> bool {
-        let body_due = !self.request.is_done() && self.sent == self.to_target.len() && self.pass_request == 0;
+        let body_due =
+            !self.request.is_done() && self.sent == self.to_target.len() && self.pass_request == 0;
         body_due && !self.send_failed && self.phase == Phase::Head
     }
 
@@ -176,7 +191,10 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
                 }
             }
             while self.pass_request > 0 {
-                match ready!(self.connection.poll_send(cx, &self.front.input.filled()[..self.pass_request])) {
+                match ready!(
+                    self.connection
+                        .poll_send(cx, &self.front.input.filled()[..self.pass_request])
+                ) {
                     Ok(count) => {
                         self.front.input.consume(count);
                         self.pass_request -= count;
@@ -195,6 +213,7 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
                         return Poll::Pending;
                     }
                     self.report.request_sent = true;
+                    self.report.sent_at = self.forward.journal.as_ref().map(|_| Instant::now());
                 }
                 return self.poll_watch_client(cx);
             }
@@ -239,7 +258,11 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
                 self.send_failed = true;
                 return Poll::Ready(Poll::Pending);
             }
-            match ready!(self.front.input.poll_fill(cx, &mut self.front.stream, 2 * BLOCK_BYTES)) {
+            match ready!(
+                self.front
+                    .input
+                    .poll_fill(cx, &mut self.front.stream, 2 * BLOCK_BYTES)
+            ) {
                 Ok(1..) => self.moved = true,
                 Ok(0) | Err(_) => return Poll::Ready(Poll::Ready(Ended::ClientGone)),
             }
@@ -249,7 +272,11 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
     /// Reads what the client sends beyond its request, mostly nothing, to see it leave.
     fn poll_watch_client(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         while self.front.input.len() < BLOCK_BYTES {
-            match ready!(self.front.input.poll_fill(cx, &mut self.front.stream, 2 * BLOCK_BYTES)) {
+            match ready!(
+                self.front
+                    .input
+                    .poll_fill(cx, &mut self.front.stream, 2 * BLOCK_BYTES)
+            ) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Poll::Ready(Ended::ClientGone),
             }
@@ -273,7 +300,8 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
                     Poll::Ready(Err(fault)) => return Poll::Ready(Ended::Target(fault)),
                     Poll::Pending => {
                         // As above: the client shall not wait for bytes that TLS still holds.
-                        if let Poll::Ready(Err(_)) = Pin::new(&mut self.front.stream).poll_flush(cx) {
+                        if let Poll::Ready(Err(_)) = Pin::new(&mut self.front.stream).poll_flush(cx)
+                        {
                             return Poll::Ready(Ended::ClientGone);
                         }
                         return Poll::Pending;
@@ -320,31 +348,40 @@ impl<'f, S: ClientStream> Exchange<'f, S> {
     /// Waits for the response's head and writes the client's. Its first body bytes go out with it.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let Self {
-            front, forward, connection, to_client, report, ..
+            front,
+            forward,
+            connection,
+            to_client,
+            report,
+            ..
         } = self;
         let closing = front.closes_after_this();
-        let (facts, framing) = ready!(connection.poll_head_with(cx, forward.is_head, |facts, reason, headers| {
-            let old_client = forward.minor_version == 0;
-            let framing = match facts.body {
-                Body::None | Body::Upgraded => Framing::None,
-                Body::Length(length) => Framing::Length(length),
-                _ if !facts.has_body() => Framing::None,
-                Body::Chunked | Body::UntilClose if old_client => Framing::UntilClose,
-                Body::Chunked | Body::UntilClose => Framing::Chunked,
-            };
-            report.status = Some(facts.status);
-            report.close |= closing || framing == Framing::UntilClose;
-            let set_cookies = forward.set_cookies(&front.worker, headers);
-            let answering = Answering {
-                listener: &forward.endpoint.listener,
-                framing,
-                set_cookies: &set_cookies,
-                close: report.close,
-                upgrade: facts.status == 101,
-            };
-            write_response_head(to_client, facts.status, reason, headers, &answering);
-            (*facts, framing)
-        }))?;
+        let (facts, framing) =
+            ready!(
+                connection.poll_head_with(cx, forward.is_head, |facts, reason, headers| {
+                    let old_client = forward.minor_version == 0;
+                    let framing = match facts.body {
+                        Body::None | Body::Upgraded => Framing::None,
+                        Body::Length(length) => Framing::Length(length),
+                        _ if !facts.has_body() => Framing::None,
+                        Body::Chunked | Body::UntilClose if old_client => Framing::UntilClose,
+                        Body::Chunked | Body::UntilClose => Framing::Chunked,
+                    };
+                    report.answered_at = forward.journal.as_ref().map(|_| Instant::now());
+                    report.status = Some(facts.status);
+                    report.close |= closing || framing == Framing::UntilClose;
+                    let set_cookies = forward.set_cookies(&front.worker, headers);
+                    let answering = Answering {
+                        listener: &forward.endpoint.listener,
+                        framing,
+                        set_cookies: &set_cookies,
+                        close: report.close,
+                        upgrade: facts.status == 101,
+                    };
+                    write_response_head(to_client, facts.status, reason, headers, &answering);
+                    (*facts, framing)
+                })
+            )?;
         connection.begin_body(&facts);
         if facts.status == 101 {
             if !forward.upgrade {

@@ -7,19 +7,21 @@
 //! Sources: ALB/load-balancer-troubleshooting and ALB/edit-load-balancer-attributes for statuses and time-outs.
 
 mod exchange;
+mod log;
 mod pipe;
 mod plan;
 mod request;
 mod stream;
 
-use self::exchange::{Ended, Exchange};
+use self::exchange::{Ended, Exchange, Report};
 use self::plan::{Answered, Forward, Plan};
 use self::request::{MAX_HEAD_BYTES, Refused, Scanned};
 use self::stream::ClientStream;
 use crate::desync::body::Body;
 use crate::engine::buffer::{BLOCK_BYTES, Buffer, Scratch};
 use crate::engine::vigil::{Verdict, Watched};
-use crate::engine::{Client, Published, Worker, clock};
+use crate::desync::Verdict as Judgement;
+use crate::engine::{Client, Published, Worker, chance, clock};
 use crate::table::Endpoint;
 use crate::upstream::body::BodyReader;
 use crate::upstream::h1::Connection;
@@ -51,6 +53,7 @@ pub async fn serve<S: ClientStream>(worker: Rc<Worker>, stream: S, client: Clien
         input: Buffer::new(),
         since_millis: clock::millis(),
         resolved: None,
+        trace: chance::bits(),
     };
     loop {
         if !front.wait_for_request().await {
@@ -76,6 +79,8 @@ pub(crate) struct Front<S> {
     input: Buffer,
     watched: Watched,
     since_millis: u64,
+    /// Of the connection, in access logs.
+    trace: u128,
     /// Whom requests are for in which version, where Host does not matter.
     resolved: Option<(Rc<Arc<Published>>, Arc<Endpoint>)>,
 }
@@ -135,12 +140,14 @@ impl<S: ClientStream> Front<S> {
             match self.plan(&mut scanned) {
                 Ok(Some(plan)) => return plan.ok_or(Next::Close),
                 Ok(None) => {}
-                Err(refused) => return Err(self.refuse(refused.status).await),
+                Err(refused) => return Err(self.refuse(refused).await),
             }
             let filled = poll_fn(|cx| match self.watched.verdict() {
                 Verdict::GoOn => {
                     self.watched.watch(cx);
-                    self.input.poll_fill(cx, &mut self.stream, MAX_HEAD_BYTES).map(Some)
+                    self.input
+                        .poll_fill(cx, &mut self.stream, MAX_HEAD_BYTES)
+                        .map(Some)
                 }
                 _ => Poll::Ready(None),
             });
@@ -148,7 +155,14 @@ impl<S: ClientStream> Front<S> {
                 Some(Ok(1..)) => self.watched.extend(idle),
                 Some(Ok(0)) | Some(Err(_)) => return Err(Next::Close),
                 // AWS: "the client did not send data before the idle timeout period expired".
-                None => return Err(self.refuse(408).await),
+                None => {
+                    return Err(self
+                        .refuse(Refused {
+                            status: 408,
+                            verdict: Judgement::default(),
+                        })
+                        .await);
+                },
             }
         }
     }
@@ -158,7 +172,12 @@ impl<S: ClientStream> Front<S> {
     fn plan(&mut self, scanned: &mut Scanned) -> Result<Option<Option<Plan>>, Refused> {
         let closing = self.closes_after_this();
         let endpoint = self.endpoint();
-        let Self { worker, client, input, .. } = self;
+        let Self {
+            worker,
+            client,
+            input,
+            ..
+        } = self;
         let mut head_bytes = 0;
         let planned = request::parse(input.filled(), scanned, |parts, facts| {
             head_bytes = facts.head_bytes;
@@ -167,7 +186,9 @@ impl<S: ClientStream> Front<S> {
                 // Shared by several load balancers, or gone.
                 None => client.endpoint(worker, parts.host()),
             };
-            let Some(endpoint) = endpoint else { return Ok(None) };
+            let Some(endpoint) = endpoint else {
+                return Ok(None);
+            };
             plan::plan(worker, client, &endpoint, closing, parts, facts).map(Some)
         })?;
         if planned.is_some() {
@@ -198,7 +219,8 @@ impl<S: ClientStream> Front<S> {
     }
 
     fn idle_timeout(&mut self) -> Duration {
-        self.endpoint().map_or(DEFAULT_IDLE, |endpoint| idle_timeout(&endpoint))
+        self.endpoint()
+            .map_or(DEFAULT_IDLE, |endpoint| idle_timeout(&endpoint))
     }
 
     /// Whether the next response is the last: the process ends, or the client has been here for the time that AWS
@@ -216,10 +238,22 @@ impl<S: ClientStream> Front<S> {
     }
 
     /// Answers a request that was not read to its end.
-    async fn refuse(&mut self, status: u16) -> Next {
-        let endpoint = self.endpoint().or_else(|| self.client.endpoint(&self.worker, ""));
-        let Some(endpoint) = endpoint else { return Next::Close };
-        let answered = plan::refuse(&endpoint, status, false);
+    async fn refuse(&mut self, refused: Refused) -> Next {
+        let endpoint = self
+            .endpoint()
+            .or_else(|| self.client.endpoint(&self.worker, ""));
+        let Some(endpoint) = endpoint else {
+            return Next::Close;
+        };
+        let answered = plan::refuse(&endpoint, refused.status, false);
+        log::refused(
+            &self.worker,
+            &self.client,
+            &endpoint,
+            self.trace,
+            refused,
+            (self.input.len() as u64, answered.bytes.len() as u64),
+        );
         match self.write(&answered.bytes).await {
             true => Next::Linger,
             false => Next::Close,
@@ -227,6 +261,13 @@ impl<S: ClientStream> Front<S> {
     }
 
     async fn answer(&mut self, answered: Answered) -> Next {
+        if let Some(journal) = &answered.journal {
+            let report = Report {
+                sent_bytes: answered.bytes.len() as u64,
+                ..Report::default()
+            };
+            journal.end(&self.worker, &self.client, self.trace, answered.status, &report);
+        }
         if !self.write(&answered.bytes).await {
             return Next::Close;
         }
@@ -238,35 +279,52 @@ impl<S: ClientStream> Front<S> {
 
     /// Carries a request to its target, and the response back.
     async fn forward(&mut self, forward: &Forward) -> Next {
+        let mut report = Report::default();
+        let next = self.carry(forward, &mut report).await;
+        if let Some(journal) = &forward.journal {
+            let status = report.ours.or(report.status).unwrap_or(log::CLIENT_CLOSED);
+            journal.end(&self.worker, &self.client, self.trace, status, &report);
+        }
+        next
+    }
+
+    async fn carry(&mut self, forward: &Forward, report: &mut Report) -> Next {
         let worker = Rc::clone(&self.worker);
         let idle = idle_timeout(&forward.endpoint);
         let mut connection = match Connection::checkout(&worker, forward.towards.clone()).await {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::debug!(%error, target = %forward.towards.address, "no connection to a target");
-                return self.answer_for(forward, error.status(), forward.body).await;
+                return self.answer_for(forward, error.status(), forward.body, report).await;
             }
         };
-        let (ended, report, can_answer) = loop {
+        let (ended, can_answer) = loop {
             let mut exchange = Exchange::new(self, forward, &mut connection, idle);
             let ended = poll_fn(|cx| exchange.poll(cx)).await;
-            let (report, can_answer, may_repeat) = (exchange.report, exchange.can_answer(), exchange.may_repeat());
+            *report = exchange.report;
+            let (can_answer, may_repeat) = (exchange.can_answer(), exchange.may_repeat());
             drop(exchange);
             if may_repeat && matches!(ended, Ended::Target(_)) {
                 // The target closed the connection as our request set out. It did not begin to answer.
                 match Connection::fresh(&worker, forward.towards.clone()).await {
                     Ok(fresh) => connection = fresh,
-                    Err(error) => return self.answer_for(forward, error.status(), Body::None).await,
+                    Err(error) => {
+                        return self.answer_for(forward, error.status(), Body::None, report).await;
+                    }
                 }
                 continue;
             }
-            break (ended, report, can_answer);
+            break (ended, can_answer);
         };
         self.watched.attend_none();
         if let Ended::Target(fault) = &ended {
             tracing::debug!(%fault, target = %forward.towards.address, "a target broke off");
         }
-        let body_left = if report.request_sent { Body::None } else { Body::UntilClose };
+        let body_left = if report.request_sent {
+            Body::None
+        } else {
+            Body::UntilClose
+        };
         match ended {
             Ended::Complete => {
                 if report.request_sent && !forward.desync_close {
@@ -275,38 +333,56 @@ impl<S: ClientStream> Front<S> {
                 match report.close || !report.request_sent {
                     false => Next::Request,
                     // It asked for the end and has sent nothing more: no byte of it is left to cause a reset.
-                    true if forward.client_close && report.request_sent && self.input.is_empty() => Next::Close,
+                    true if forward.client_close
+                        && report.request_sent
+                        && self.input.is_empty() =>
+                    {
+                        Next::Close
+                    }
                     true => Next::Linger,
                 }
             }
             Ended::Upgraded => {
                 self.watched.attend(forward.towards.target);
                 let (stream, read) = connection.into_parts();
-                pipe::pipe(self, stream, read, idle).await;
+                let piped = pipe::pipe(self, stream, read, idle).await;
+                report.received_bytes += piped.received_bytes;
+                report.sent_bytes += piped.sent_bytes;
                 Next::Close
             }
             Ended::ClientGone => Next::Close,
             _ if !can_answer => Next::Cut,
-            Ended::BadBody => self.answer_for(forward, 400, body_left).await,
-            Ended::ClientSilent => self.answer_for(forward, 408, body_left).await,
-            Ended::TargetSilent => self.answer_for(forward, 504, body_left).await,
-            Ended::Target(_) | Ended::TargetGone => self.answer_for(forward, 502, body_left).await,
+            Ended::BadBody => self.answer_for(forward, 400, body_left, report).await,
+            Ended::ClientSilent => self.answer_for(forward, 408, body_left, report).await,
+            Ended::TargetSilent => self.answer_for(forward, 504, body_left, report).await,
+            Ended::Target(_) | Ended::TargetGone => {
+                self.answer_for(forward, 502, body_left, report).await
+            }
         }
     }
 
     /// An error in the target's place. `body` is what of the request's is not read.
-    async fn answer_for(&mut self, forward: &Forward, status: u16, body: Body) -> Next {
+    async fn answer_for(
+        &mut self,
+        forward: &Forward,
+        status: u16,
+        body: Body,
+        report: &mut Report,
+    ) -> Next {
         self.watched.attend_none();
         let mut bytes = Scratch::default();
         let endless = matches!(body, Body::UntilClose);
         let close = forward.client_close || endless || self.closes_after_this();
         forward.answer(status, close, &mut bytes);
+        report.ours = Some(status);
+        report.sent_bytes += bytes.len() as u64;
         let close = close || crate::answers::Answer::error(status).closes();
         self.answer(Answered {
             bytes,
             status,
             close,
             body: if endless { Body::None } else { body },
+            journal: None,
         })
         .await
     }
@@ -334,10 +410,12 @@ impl<S: ClientStream> Front<S> {
                         bytes += count as u64;
                     }
                     Ok(None) if reader.is_done() => return true,
-                    Ok(None) if bytes <= MAX_DISCARD_BYTES => match input.fill(stream, BLOCK_BYTES).await {
-                        Ok(1..) => {}
-                        Ok(0) | Err(_) => return false,
-                    },
+                    Ok(None) if bytes <= MAX_DISCARD_BYTES => {
+                        match input.fill(stream, BLOCK_BYTES).await {
+                            Ok(1..) => {}
+                            Ok(0) | Err(_) => return false,
+                        }
+                    }
                     Ok(None) | Err(_) => return false,
                 }
             }
@@ -381,8 +459,12 @@ impl request::Parts<'_> {
         if let Some((authority, _)) = crate::routing::uri::split_absolute(self.target) {
             return authority;
         }
-        let host = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
-        host.and_then(|header| std::str::from_utf8(header.value).ok()).unwrap_or_default()
+        let host = self
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case("host"));
+        host.and_then(|header| std::str::from_utf8(header.value).ok())
+            .unwrap_or_default()
     }
 }
 

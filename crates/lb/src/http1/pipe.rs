@@ -43,7 +43,9 @@ pub async fn pipe<S: ClientStream>(
         let before = up.bytes + down.bytes;
         let upward = up.poll(cx, &mut front.stream, &mut front.input, &mut target);
         let downward = down.poll(cx, &mut target, &mut from_target, &mut front.stream);
-        let failed = [&upward, &downward].iter().any(|way| matches!(way, Poll::Ready(Err(_))));
+        let failed = [&upward, &downward]
+            .iter()
+            .any(|way| matches!(way, Poll::Ready(Err(_))));
         if failed || (up.done && down.done) {
             return Poll::Ready(());
         }

@@ -1,7 +1,9 @@
 //! From a parsed head to what is done about it, without waiting for anything: everything that borrows the head happens
 //! here, and only what must outlive it is kept.
 
+use super::log::Journal;
 use super::request::{Facts, Parts, Refused};
+use crate::access_log::ActionTaken;
 use crate::answers::{Answer, Sending};
 use crate::desync::Treatment;
 use crate::desync::body::Body;
@@ -27,6 +29,7 @@ pub struct Answered {
     pub close: bool,
     /// The request's body, which is read and thrown away.
     pub body: Body,
+    pub journal: Option<Box<Journal>>,
 }
 
 /// A request that goes to a target.
@@ -49,12 +52,19 @@ pub struct Forward {
     /// Group and duration for the cookies of the response, where there may be any.
     pub sticky: Option<(Arc<TargetGroup>, Option<u32>)>,
     pub scheme: Scheme,
+    pub journal: Option<Box<Journal>>,
 }
 
 impl Forward {
     /// Values of the `Set-Cookie` headers that the response gets.
-    pub fn set_cookies(&self, worker: &Worker, response: &[crate::routing::Header<'_>]) -> Vec<String> {
-        let Some((group, secs)) = &self.sticky else { return Vec::new() };
+    pub fn set_cookies(
+        &self,
+        worker: &Worker,
+        response: &[crate::routing::Header<'_>],
+    ) -> Vec<String> {
+        let Some((group, secs)) = &self.sticky else {
+            return Vec::new();
+        };
         crate::select::set_cookie::set_cookies(
             group,
             &self.chosen,
@@ -98,6 +108,7 @@ pub fn refuse(endpoint: &Endpoint, status: u16, head_only: bool) -> Answered {
         status,
         close: true,
         body: Body::None,
+        journal: None,
     }
 }
 
@@ -120,16 +131,29 @@ pub fn plan(
         return Err(refused(400));
     }
     let body = parts.body(facts.verdict)?;
-    let scheme = if client.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let scheme = if client.tls.is_some() {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
     let port = endpoint.listener.port;
-    let view = RequestView::new(parts.method, parts.target, parts.headers, client.peer, scheme, port);
+    let view = RequestView::new(
+        parts.method,
+        parts.target,
+        parts.headers,
+        client.peer,
+        scheme,
+        port,
+    );
     let view = view.ok_or(refused(400))?;
     if parts.method == "CONNECT" {
         return Err(refused(400));
     }
-    let wants_close = facts.options.close || (facts.minor_version == 0 && !facts.options.keep_alive);
+    let wants_close =
+        facts.options.close || (facts.minor_version == 0 && !facts.options.keep_alive);
     let close = closing || wants_close || treatment == Treatment::ForwardAndClose;
-    let answered = |answer: Answer<'_>| {
+    let mut journal = Journal::begin(endpoint, parts, facts, &view);
+    let answered = |answer: Answer<'_>, journal| {
         let mut bytes = Scratch::default();
         let close = close || answer.closes();
         answer.write_http1(
@@ -146,23 +170,45 @@ pub fn plan(
             status: answer.status,
             close,
             body,
+            journal,
         })
     };
     if parts.method == "TRACE" {
-        return Ok(answered(Answer::error(405)));
+        return Ok(answered(Answer::error(405), journal));
     }
     let now_millis = clock::epoch_millis();
     let key = &worker.shared.cookie_key;
     let route = route(&endpoint.listener, &view, key, now_millis);
+    if let Some(journal) = &mut journal {
+        journal.routed(&route);
+    }
     let (group, stickiness_secs) = match route.outcome {
-        Outcome::Forward { group, stickiness_secs } => (group, stickiness_secs),
-        Outcome::Redirect { status, location } => return Ok(answered(Answer::redirect(status, &location))),
-        Outcome::Fixed(fixed) => return Ok(answered(Answer::fixed(fixed))),
-        Outcome::Refused(status) => return Ok(answered(Answer::error(status))),
+        Outcome::Forward {
+            group,
+            stickiness_secs,
+        } => (group, stickiness_secs),
+        Outcome::Redirect { status, location } => {
+            if let Some(journal) = &mut journal {
+                journal.action = Some(ActionTaken::Redirect);
+                journal.redirect_url.clone_from(&location);
+            }
+            return Ok(answered(Answer::redirect(status, &location), journal));
+        }
+        Outcome::Fixed(fixed) => {
+            if let Some(journal) = &mut journal {
+                journal.action = Some(ActionTaken::FixedResponse);
+            }
+            return Ok(answered(Answer::fixed(fixed), journal));
+        }
+        Outcome::Refused(status) => return Ok(answered(Answer::error(status), journal)),
     };
+    if let Some(journal) = &mut journal {
+        journal.action = Some(ActionTaken::Forward);
+        journal.target_group_arn = group.arn.to_string();
+    }
     if group.speaks_http2() {
         // AWS: "the load balancer received a request in HTTP/1.1 for a target group with another protocol version".
-        return Ok(answered(Answer::error(464)));
+        return Ok(answered(Answer::error(464), journal));
     }
     let asking = Asking {
         zone: endpoint.zone(),
@@ -170,7 +216,9 @@ pub fn plan(
         key,
         now_millis,
     };
-    let Ok(chosen) = choose(group, &asking) else { return Ok(answered(Answer::error(503))) };
+    let Ok(chosen) = choose(group, &asking) else {
+        return Ok(answered(Answer::error(503), journal));
+    };
     let upgrade = facts.minor_version == 1 && headers::connection::upgrade(parts.headers).is_some();
     let trace_field = parts.headers.iter().find(|header| {
         header.name.len() == 15 && header.name.eq_ignore_ascii_case("x-amzn-trace-id")
@@ -179,6 +227,12 @@ pub fn plan(
         epoch_secs: (now_millis / 1000) as u32,
         random: chance::bits(),
     };
+    let trace = TraceValue::new(trace_field.map(|header| header.value), seed);
+    if let Some(journal) = &mut journal {
+        journal.trace_id = trace.to_string();
+        journal.target = Some(chosen.target.address);
+        journal.upgrade = upgrade;
+    }
     let mut head = Scratch::default();
     let written = write_request_head(
         &mut head,
@@ -187,17 +241,24 @@ pub fn plan(
             load_balancer: balancer,
             host: route.host.as_deref(),
             target: route.target.as_deref(),
-            trace: &TraceValue::new(trace_field.map(|header| header.value), seed),
-            tls: client.tls.as_ref().map(|session| (session.version, session.cipher_suite)),
+            trace: &trace,
+            tls: client
+                .tls
+                .as_ref()
+                .map(|session| (session.version, session.cipher_suite)),
             framing: request_framing(body, parts),
             upgrade,
         },
     );
     if written.is_err() {
-        return Ok(answered(Answer::error(463)));
+        return Ok(answered(Answer::error(463), journal));
     }
-    let sticky = (stickiness_secs.is_some() || group.stickiness.is_some()).then(|| (Arc::clone(group), stickiness_secs));
-    let tls13 = client.tls.as_ref().is_none_or(|session| session.version == "TLSv1.3");
+    let sticky = (stickiness_secs.is_some() || group.stickiness.is_some())
+        .then(|| (Arc::clone(group), stickiness_secs));
+    let tls13 = client
+        .tls
+        .as_ref()
+        .is_none_or(|session| session.version == "TLSv1.3");
     Ok(Plan::Forward(Box::new(Forward {
         towards: Towards::new(endpoint, group, &chosen.target, tls13),
         endpoint: Arc::clone(endpoint),
@@ -205,7 +266,8 @@ pub fn plan(
         head,
         body,
         is_head: parts.method == "HEAD",
-        repeatable: body == Body::None && matches!(parts.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
+        repeatable: body == Body::None
+            && matches!(parts.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
         expects_continue: facts.minor_version == 1 && headers::expects_continue(parts.headers),
         upgrade,
         minor_version: facts.minor_version,
@@ -213,6 +275,7 @@ pub fn plan(
         client_close: close,
         sticky,
         scheme,
+        journal,
     })))
 }
 

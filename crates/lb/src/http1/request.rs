@@ -108,9 +108,10 @@ impl Parts<'_> {
 
     /// HTTP/1.1 wants exactly one Host; two would be understood differently by two servers.
     pub fn has_valid_host(&self, minor_version: u8) -> bool {
-        let hosts = self.headers.iter().filter(|header| {
-            header.name.len() == 4 && header.name.eq_ignore_ascii_case("host")
-        });
+        let hosts = self
+            .headers
+            .iter()
+            .filter(|header| header.name.len() == 4 && header.name.eq_ignore_ascii_case("host"));
         match hosts.count() {
             0 => minor_version == 0,
             count => count == 1,
@@ -121,7 +122,9 @@ impl Parts<'_> {
 fn bad(reason: desync::Reason) -> Refused {
     Refused {
         status: 400,
-        verdict: Verdict { reason: Some(reason) },
+        verdict: Verdict {
+            reason: Some(reason),
+        },
     }
 }
 
@@ -132,7 +135,8 @@ fn has_news(input: &[u8], scanned: &mut Scanned) -> Result<bool, Refused> {
     let fresh = &input[from..];
     scanned.0 = input.len();
     // The parser would wait for ever for the end of a head whose lines end otherwise.
-    if has_bare_line_feed(if from == 0 { fresh } else { &fresh[1..] }) && has_bare_line_feed(input) {
+    if has_bare_line_feed(if from == 0 { fresh } else { &fresh[1..] }) && has_bare_line_feed(input)
+    {
         return Err(bad(desync::Reason::BadHeader));
     }
     Ok(memmem::find(fresh, b"\r\n\r\n").is_some())
@@ -151,7 +155,11 @@ fn within_limits(input: &[u8]) -> Result<(), Refused> {
             verdict: Verdict::default(),
         });
     }
-    if input.len() >= MAX_HEAD_BYTES { Err(TOO_LARGE) } else { Ok(()) }
+    if input.len() >= MAX_HEAD_BYTES {
+        Err(TOO_LARGE)
+    } else {
+        Ok(())
+    }
 }
 
 const TOO_LARGE: Refused = Refused {
@@ -177,9 +185,16 @@ fn lines_within_limits(parts: &Parts<'_>, head_bytes: usize) -> Result<(), Refus
 fn unreadable(input: &[u8], error: httparse::Error) -> Refused {
     let line = input.trim_ascii_start();
     let line = &line[..memchr(b'\n', line).unwrap_or(line.len())];
-    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    let is_version = |text: &[u8]| text.len() == 3 && text[0].is_ascii_digit() && text[1] == b'.' && text[2].is_ascii_digit();
-    let other_version = error == httparse::Error::Version && version.strip_prefix(b"HTTP/").is_some_and(is_version);
+    let version = line
+        .trim_ascii_end()
+        .rsplit(|byte| *byte == b' ')
+        .next()
+        .unwrap_or_default();
+    let is_version = |text: &[u8]| {
+        text.len() == 3 && text[0].is_ascii_digit() && text[1] == b'.' && text[2].is_ascii_digit()
+    };
+    let other_version =
+        error == httparse::Error::Version && version.strip_prefix(b"HTTP/").is_some_and(is_version);
     if line.len() > MAX_LINE_BYTES {
         return Refused {
             status: 414,
@@ -197,7 +212,10 @@ mod tests {
     use super::*;
 
     fn parse_all(input: &[u8]) -> Result<Option<usize>, u16> {
-        parse(input, &mut Scanned::default(), |_, facts| Ok(facts.head_bytes)).map_err(|refused| refused.status)
+        parse(input, &mut Scanned::default(), |_, facts| {
+            Ok(facts.head_bytes)
+        })
+        .map_err(|refused| refused.status)
     }
 
     /// As if every byte came alone.
@@ -215,21 +233,54 @@ mod tests {
 
     #[test]
     fn heads_are_taken_or_refused_however_they_arrive() {
-        let long_line = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(MAX_LINE_BYTES));
-        let long_header = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "x".repeat(MAX_LINE_BYTES));
-        let endless = format!("GET / HTTP/1.1\r\n{}", format!("A: {}\r\n", "x".repeat(1000)).repeat(70));
+        let long_line = format!(
+            "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "x".repeat(MAX_LINE_BYTES)
+        );
+        let long_header = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n",
+            "x".repeat(MAX_LINE_BYTES)
+        );
+        let endless = format!(
+            "GET / HTTP/1.1\r\n{}",
+            format!("A: {}\r\n", "x".repeat(1000)).repeat(70)
+        );
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(500));
         for (name, input, want) in [
             ("plain", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", Ok(Some(27))),
-            ("with more behind", "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", Ok(Some(27))),
-            ("after an empty line", "\r\nGET / HTTP/1.0\r\n\r\n", Ok(Some(20))),
+            (
+                "with more behind",
+                "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET",
+                Ok(Some(27)),
+            ),
+            (
+                "after an empty line",
+                "\r\nGET / HTTP/1.0\r\n\r\n",
+                Ok(Some(20)),
+            ),
             ("500 headers", &many, Ok(Some(many.len()))),
             ("not all", "GET / HTTP/1.1\r\nHost: a\r\n", Ok(None)),
             ("bare line feeds", "GET / HTTP/1.1\nHost: a\n\n", Err(400)),
-            ("one bare line feed", "GET / HTTP/1.1\r\nHost: a\nB: c\r\n\r\n", Err(400)),
-            ("bare carriage return", "GET / HTTP/1.1\r\nHost: a\rB: c\r\n\r\n", Err(400)),
-            ("folded", "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", Err(400)),
-            ("space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", Err(400)),
+            (
+                "one bare line feed",
+                "GET / HTTP/1.1\r\nHost: a\nB: c\r\n\r\n",
+                Err(400),
+            ),
+            (
+                "bare carriage return",
+                "GET / HTTP/1.1\r\nHost: a\rB: c\r\n\r\n",
+                Err(400),
+            ),
+            (
+                "folded",
+                "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+                Err(400),
+            ),
+            (
+                "space before the colon",
+                "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+                Err(400),
+            ),
             ("no colon", "GET / HTTP/1.1\r\nHost\r\n\r\n", Err(400)),
             ("nul", "GET / HTTP/1.1\r\nHost: a\0\r\n\r\n", Err(400)),
             ("TLS", "\x16\x03\x01\x02\x00\x01", Err(400)),
@@ -243,7 +294,11 @@ mod tests {
             assert_eq!(parse_all(input.as_bytes()), want, "{name}");
             // A refusal may come as soon as the first wrong byte; with what follows it is the same.
             if !matches!(name, "HTTP/2" | "HTTP/1.2") {
-                assert_eq!(parse_bytewise(input.as_bytes()), want, "{name}, byte by byte");
+                assert_eq!(
+                    parse_bytewise(input.as_bytes()),
+                    want,
+                    "{name}, byte by byte"
+                );
             }
         }
     }

@@ -29,7 +29,9 @@ pub enum Step {
 enum State {
     /// At the start of a size.
     Size,
-    SizeDigits { digits: u8 },
+    SizeDigits {
+        digits: u8,
+    },
     /// After the digits: extensions, which mean nothing to us.
     Extension,
     SizeLf,
@@ -84,7 +86,9 @@ impl Decoder {
             return Ok(Step::Skip(used));
         }
         if self.state == State::Data && !input.is_empty() {
-            let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
+            let count = usize::try_from(self.left)
+                .unwrap_or(usize::MAX)
+                .min(input.len());
             self.left -= count as u64;
             if self.left == 0 {
                 self.state = State::DataCr;
@@ -142,12 +146,19 @@ impl Decoder {
 
     fn count_line(&mut self, limit: usize) -> Result<(), Malformed> {
         self.line_bytes += 1;
-        if self.line_bytes > limit { Err(Malformed) } else { Ok(()) }
+        if self.line_bytes > limit {
+            Err(Malformed)
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn digit(byte: u8) -> Result<u64, Malformed> {
-    char::from(byte).to_digit(16).map(u64::from).ok_or(Malformed)
+    char::from(byte)
+        .to_digit(16)
+        .map(u64::from)
+        .ok_or(Malformed)
 }
 
 /// Writes data as one chunk. Empty data would end the body and is left out.
@@ -199,11 +210,26 @@ mod tests {
         for (name, input, data, rest) in [
             ("empty", "0\r\n\r\n", "", ""),
             ("one chunk", "3\r\nabc\r\n0\r\n\r\n", "abc", ""),
-            ("two chunks, big letters", "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", "abc0123456789", ""),
-            ("extension", "3;a=b;c=\"d e\"\r\nabc\r\n0;x\r\n\r\n", "abc", ""),
+            (
+                "two chunks, big letters",
+                "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
+                "abc0123456789",
+                "",
+            ),
+            (
+                "extension",
+                "3;a=b;c=\"d e\"\r\nabc\r\n0;x\r\n\r\n",
+                "abc",
+                "",
+            ),
             ("leading zeros", "0003\r\nabc\r\n000\r\n\r\n", "abc", ""),
             ("trailers", "1\r\na\r\n0\r\nX: y\r\nZ: \r\n\r\n", "a", ""),
-            ("the next request follows", "0\r\n\r\nGET / HTTP/1.1\r\n", "", "GET / HTTP/1.1\r\n"),
+            (
+                "the next request follows",
+                "0\r\n\r\nGET / HTTP/1.1\r\n",
+                "",
+                "GET / HTTP/1.1\r\n",
+            ),
         ] {
             for piece in [1, 2, 3, 1000] {
                 let (decoded, used, ended) = decode(input.as_bytes(), piece).expect(name);
@@ -238,7 +264,11 @@ mod tests {
             }
         }
         let long = format!("1;{}\r\n", "a".repeat(MAX_SIZE_LINE_BYTES + 1));
-        assert_eq!(decode(long.as_bytes(), 1000), Err(Malformed), "endless extension");
+        assert_eq!(
+            decode(long.as_bytes(), 1000),
+            Err(Malformed),
+            "endless extension"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::UpstreamStream;
 use crate::engine::Worker;
 use crate::table::{Endpoint, Target, TargetGroup, TargetKey};
-use crate::tls::{TargetAlpn, client_config, client::server_name};
+use crate::tls::{TargetAlpn, client::server_name, client_config};
 use neargate_lb_api as api;
 use std::io;
 use std::net::SocketAddr;
@@ -70,7 +70,11 @@ fn netns<'t>(endpoint: &'t Endpoint, target: &Target) -> &'t Arc<str> {
     static MACHINE: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "".into());
     let interfaces = &endpoint.load_balancer.interfaces;
     let arrived = endpoint.interface.and_then(|index| interfaces.get(index));
-    let near = || interfaces.iter().find(|i| i.availability_zone == target.availability_zone);
+    let near = || {
+        interfaces
+            .iter()
+            .find(|i| i.availability_zone == target.availability_zone)
+    };
     arrived
         .or_else(near)
         .or(interfaces.first())
@@ -78,7 +82,11 @@ fn netns<'t>(endpoint: &'t Endpoint, target: &Target) -> &'t Arc<str> {
 }
 
 /// Connects, with TLS if the group says so. `alpn` matters only then.
-pub async fn connect(worker: &Worker, towards: &Towards, alpn: TargetAlpn) -> Result<UpstreamStream, ConnectError> {
+pub async fn connect(
+    worker: &Worker,
+    towards: &Towards,
+    alpn: TargetAlpn,
+) -> Result<UpstreamStream, ConnectError> {
     let socket = worker
         .shared
         .namespaces

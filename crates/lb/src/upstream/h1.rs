@@ -44,7 +44,10 @@ impl ResponseHead {
     /// Calls `with` with the reason phrase and all headers.
     pub fn with_headers<T>(&self, with: impl FnOnce(&str, &[Header<'_>]) -> T) -> Option<T> {
         // It was parsed before, from the same bytes.
-        response::parse(&self.bytes, self.request_is_head, |_, reason, headers| with(reason, headers)).ok()?
+        response::parse(&self.bytes, self.request_is_head, |_, reason, headers| {
+            with(reason, headers)
+        })
+        .ok()?
     }
 }
 
@@ -107,7 +110,9 @@ impl Connection {
 
     /// Whether any byte of the response has arrived.
     pub fn has_answered(&self) -> bool {
-        self.interim_responses > 0 || !self.input.is_empty() || !matches!(self.body, BodyReader::Before)
+        self.interim_responses > 0
+            || !self.input.is_empty()
+            || !matches!(self.body, BodyReader::Before)
     }
 
     /// Writes some of `bytes`, and says how many.
@@ -163,13 +168,17 @@ impl Connection {
         let mut with = Some(with);
         loop {
             if !self.input.is_empty() {
-                let parsed = response::parse(self.input.filled(), request_is_head, |facts, reason, headers| {
-                    let interim = facts.status < 200 && facts.status != 101;
-                    match with.take_if(|_| !interim) {
-                        Some(with) => Ok(with(facts, reason, headers)),
-                        None => Err(facts.head_bytes),
-                    }
-                })?;
+                let parsed = response::parse(
+                    self.input.filled(),
+                    request_is_head,
+                    |facts, reason, headers| {
+                        let interim = facts.status < 200 && facts.status != 101;
+                        match with.take_if(|_| !interim) {
+                            Some(with) => Ok(with(facts, reason, headers)),
+                            None => Err(facts.head_bytes),
+                        }
+                    },
+                )?;
                 match parsed {
                     Some(Ok(made)) => return Poll::Ready(Ok(made)),
                     Some(Err(head_bytes)) => {
@@ -183,7 +192,10 @@ impl Connection {
                     None => {}
                 }
             }
-            match ready!(self.input.poll_fill(cx, &mut self.stream, response::MAX_HEAD_BYTES)) {
+            match ready!(
+                self.input
+                    .poll_fill(cx, &mut self.stream, response::MAX_HEAD_BYTES)
+            ) {
                 Ok(0) => return Poll::Ready(Err(Fault::Closed)),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
@@ -197,12 +209,19 @@ impl Connection {
     /// Goes on to the body of the head that was parsed.
     pub(crate) fn begin_body(&mut self, facts: &Facts) {
         self.input.consume(facts.head_bytes);
-        self.body = BodyReader::new(if facts.has_body() { facts.body } else { Body::None });
+        self.body = BodyReader::new(if facts.has_body() {
+            facts.body
+        } else {
+            Body::None
+        });
         self.persistent = facts.persistent;
     }
 
     /// The next bytes of the body, without framing; `None` at its end.
-    pub fn poll_response_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
+    pub fn poll_response_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Fault>> {
         loop {
             if let Some(count) = self.body_bytes_ready()? {
                 let bytes = Bytes::copy_from_slice(&self.input.filled()[..count]);
@@ -241,7 +260,11 @@ impl Connection {
     /// request was sent in full.
     pub fn finish(self, worker: &Worker) {
         // Bytes beyond the response belong to nothing we asked.
-        if self.persistent && self.body.is_done() && self.input.is_empty() && worker.keeps(&self.towards.target) {
+        if self.persistent
+            && self.body.is_done()
+            && self.input.is_empty()
+            && worker.keeps(&self.towards.target)
+        {
             worker.pool.put(&self.towards, self.stream);
         }
     }

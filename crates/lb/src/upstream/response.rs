@@ -60,7 +60,11 @@ pub fn parse<T>(
     match parsed {
         Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= MAX_HEAD_BYTES => {
             let facts = facts(&response, head_bytes, request_is_head)?;
-            Ok(Some(with(&facts, response.reason.unwrap_or_default(), response.headers)))
+            Ok(Some(with(
+                &facts,
+                response.reason.unwrap_or_default(),
+                response.headers,
+            )))
         }
         Ok(httparse::Status::Partial) if input.len() < MAX_HEAD_BYTES => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(BadHead::TooLarge),
@@ -85,7 +89,9 @@ fn facts(
         minor_version,
         head_bytes,
         body,
-        persistent: !options.close && by_version && !matches!(body, Body::UntilClose | Body::Upgraded),
+        persistent: !options.close
+            && by_version
+            && !matches!(body, Body::UntilClose | Body::Upgraded),
         bodiless: request_is_head || status == 304,
     })
 }
@@ -94,7 +100,12 @@ fn facts(
 mod tests {
     use super::*;
 
-    fn check(name: &str, head: &str, request_is_head: bool, want: Result<Option<(u16, Body, bool)>, BadHead>) {
+    fn check(
+        name: &str,
+        head: &str,
+        request_is_head: bool,
+        want: Result<Option<(u16, Body, bool)>, BadHead>,
+    ) {
         let got = parse(head.as_bytes(), request_is_head, |facts, _, _| {
             (facts.status, facts.framing, facts.persistent)
         });
@@ -104,17 +115,61 @@ mod tests {
     #[test]
     fn a_head_tells_how_its_body_ends() {
         for (name, head, want) in [
-            ("length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", (200, Body::Length(5), true)),
-            ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", (200, Body::Chunked, true)),
-            ("neither", "HTTP/1.1 200 OK\r\n\r\n", (200, Body::UntilClose, false)),
-            ("no content", "HTTP/1.1 204 No Content\r\n\r\n", (204, Body::None, true)),
-            ("not modified", "HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", (304, Body::Length(5), true)),
-            ("continue", "HTTP/1.1 100 Continue\r\n\r\n", (100, Body::None, true)),
-            ("close", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n", (200, Body::Length(0), false)),
-            ("1.0", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", (200, Body::Length(1), false)),
-            ("1.0 kept", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n", (200, Body::Length(1), true)),
-            ("same length twice", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", (200, Body::Length(1), true)),
-            ("no reason", "HTTP/1.1 200\r\nContent-Length: 1\r\n\r\n", (200, Body::Length(1), true)),
+            (
+                "length",
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                (200, Body::Length(5), true),
+            ),
+            (
+                "chunked",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                (200, Body::Chunked, true),
+            ),
+            (
+                "neither",
+                "HTTP/1.1 200 OK\r\n\r\n",
+                (200, Body::UntilClose, false),
+            ),
+            (
+                "no content",
+                "HTTP/1.1 204 No Content\r\n\r\n",
+                (204, Body::None, true),
+            ),
+            (
+                "not modified",
+                "HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n",
+                (304, Body::Length(5), true),
+            ),
+            (
+                "continue",
+                "HTTP/1.1 100 Continue\r\n\r\n",
+                (100, Body::None, true),
+            ),
+            (
+                "close",
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n",
+                (200, Body::Length(0), false),
+            ),
+            (
+                "1.0",
+                "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n",
+                (200, Body::Length(1), false),
+            ),
+            (
+                "1.0 kept",
+                "HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n",
+                (200, Body::Length(1), true),
+            ),
+            (
+                "same length twice",
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+                (200, Body::Length(1), true),
+            ),
+            (
+                "no reason",
+                "HTTP/1.1 200\r\nContent-Length: 1\r\n\r\n",
+                (200, Body::Length(1), true),
+            ),
         ] {
             check(name, head, false, Ok(Some(want)));
         }
@@ -126,19 +181,39 @@ mod tests {
     #[test]
     fn a_bad_head_is_refused() {
         for (name, head) in [
-            ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
-            ("bad length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"),
-            ("unknown coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
-            ("both", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            (
+                "two lengths",
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            ),
+            (
+                "bad length",
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            ),
+            (
+                "unknown coding",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            ),
+            (
+                "both",
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ),
             ("folded", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n"),
             ("not HTTP", "hello\r\n\r\n"),
             ("HTTP/2", "HTTP/2.0 200 OK\r\n\r\n"),
         ] {
             check(name, head, false, Err(BadHead::Malformed));
         }
-        let long = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(MAX_HEAD_BYTES));
+        let long = format!(
+            "HTTP/1.1 200 OK\r\nA: {}\r\n\r\n",
+            "x".repeat(MAX_HEAD_BYTES)
+        );
         check("too large", &long, false, Err(BadHead::TooLarge));
         let many = format!("HTTP/1.1 204 No\r\n{}\r\n", "A: b\r\n".repeat(100));
-        check("many headers", &many, false, Ok(Some((204, Body::None, true))));
+        check(
+            "many headers",
+            &many,
+            false,
+            Ok(Some((204, Body::None, true))),
+        );
     }
 }

@@ -45,7 +45,8 @@ struct Service {
 
 #[tonic::async_trait]
 impl LbService for Service {
-    type ConnectStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<api::ServerMessage, Status>> + Send>>;
+    type ConnectStream =
+        Pin<Box<dyn tokio_stream::Stream<Item = Result<api::ServerMessage, Status>> + Send>>;
 
     async fn connect(
         &self,
@@ -55,7 +56,9 @@ impl LbService for Service {
         let seen = self.seen.clone();
         tokio::spawn(async move {
             while let Ok(Some(message)) = messages.message().await {
-                let Some(api::lb_message::Message::Observed(observed)) = message.message else { continue };
+                let Some(api::lb_message::Message::Observed(observed)) = message.message else {
+                    continue;
+                };
                 seen.send_modify(|seen| {
                     if observed.full {
                         *seen = Seen::default();
@@ -65,13 +68,15 @@ impl LbService for Service {
                         seen.load_balancers.insert(lb.load_balancer_arn.clone(), lb);
                     }
                     for target in observed.targets {
-                        seen.targets.insert((target.target_id.clone(), target.port), target);
+                        seen.targets
+                            .insert((target.target_id.clone(), target.port), target);
                     }
                 });
             }
         });
         let tables = tokio_stream::wrappers::WatchStream::new(self.tables.subscribe());
-        let tables = tables.filter_map(|table| table.map(|table| Ok(api::ServerMessage { table: Some(table) })));
+        let tables = tables
+            .filter_map(|table| table.map(|table| Ok(api::ServerMessage { table: Some(table) })));
         Ok(Response::new(Box::pin(tables)))
     }
 }
@@ -127,7 +132,10 @@ impl Server {
         let mut seen = self.seen.clone();
         self.runtime.block_on(async {
             let waited = tokio::time::timeout(PATIENCE, seen.wait_for(is)).await;
-            waited.unwrap_or_else(|_| panic!("never: {what}")).expect("the server runs").clone()
+            waited
+                .unwrap_or_else(|_| panic!("never: {what}"))
+                .expect("the server runs")
+                .clone()
         })
     }
 }
@@ -150,12 +158,17 @@ impl Lb {
         };
         let (shutdown, ended) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             let ended = async {
                 // A test that panicked drops its end.
                 let _ = ended.await;
             };
-            runtime.block_on(process::run(config, ended)).expect("it runs");
+            runtime
+                .block_on(process::run(config, ended))
+                .expect("it runs");
         });
         Self {
             shutdown: Some(shutdown),
@@ -202,7 +215,12 @@ impl Fixture {
         let lb = Lb::start(&dir.path().join("lb"), Some(&server.socket));
         let port = table.load_balancers[0].listeners[0].port as u16;
         server.apply(table);
-        Self { lb, server, port, dir }
+        Self {
+            lb,
+            server,
+            port,
+            dir,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -238,7 +256,10 @@ impl Client {
     }
 
     pub fn send(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).expect("the load balancer takes it");
+        self.0
+            .get_mut()
+            .write_all(text.as_bytes())
+            .expect("the load balancer takes it");
     }
 
     /// As `send`, but the load balancer may have closed already.
@@ -331,7 +352,10 @@ impl Target {
                 std::thread::spawn(move || serve(Client(BufReader::new(stream))));
             }
         });
-        Self { address, connections }
+        Self {
+            address,
+            connections,
+        }
     }
 
     /// Answers every request with its own head and body.
@@ -339,8 +363,15 @@ impl Target {
         Self::start(|mut client| {
             while let Some(request) = client.request() {
                 let body = [request.head.as_bytes(), &request.body].concat();
-                client.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Target: echo\r\n\r\n", body.len()));
-                client.0.get_mut().write_all(&body).expect("the load balancer reads");
+                client.send(&format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Target: echo\r\n\r\n",
+                    body.len()
+                ));
+                client
+                    .0
+                    .get_mut()
+                    .write_all(&body)
+                    .expect("the load balancer reads");
             }
         })
     }
@@ -368,12 +399,18 @@ impl Client {
         let head = self.request_head()?;
         let lower = head.to_ascii_lowercase();
         let mut body = Vec::new();
-        if let Some(length) = lower.lines().find_map(|line| line.strip_prefix("content-length: ")) {
+        if let Some(length) = lower
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+        {
             body = self.exact(length.parse().ok()?);
         } else if lower.contains("transfer-encoding: chunked") {
             loop {
                 let mut size = String::new();
-                self.0.read_line(&mut size).ok().filter(|count| *count > 0)?;
+                self.0
+                    .read_line(&mut size)
+                    .ok()
+                    .filter(|count| *count > 0)?;
                 let size = usize::from_str_radix(size.trim(), 16).expect("a size");
                 let chunk = self.exact(size + 2);
                 body.extend_from_slice(&chunk[..size]);
@@ -417,7 +454,12 @@ pub fn free_port() -> u16 {
 pub fn table(port: u16, targets: &[&Target]) -> api::Table {
     api::Table {
         version: 0,
-        load_balancers: vec![balancer("app", "127.0.0.1", port, vec![forward_rule("default", 0, "group")])],
+        load_balancers: vec![balancer(
+            "app",
+            "127.0.0.1",
+            port,
+            vec![forward_rule("default", 0, "group")],
+        )],
         target_groups: vec![group("group", targets)],
         certificates: Vec::new(),
     }
@@ -515,5 +557,7 @@ pub fn signal() -> (mpsc::Sender<()>, mpsc::Receiver<()>) {
 }
 
 pub fn wait(receiver: &mpsc::Receiver<()>, what: &str) {
-    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never: {what}"));
+    receiver
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| panic!("never: {what}"));
 }
