@@ -3,6 +3,8 @@
 
 mod files;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use record::{ActionTaken, Kind, Record, RequestLine};
 

@@ -8,6 +8,8 @@ pub mod matcher;
 pub mod plan;
 mod probe;
 pub mod progress;
+#[cfg(test)]
+mod tests;
 
 pub use board::HealthBoard;
 pub use plan::TargetName;
