@@ -13,14 +13,14 @@ use crate::saved::{Saved, SavedError};
 use crate::select::cookie::CookieKey;
 use crate::static_table::{self, StaticTableError};
 use crate::status::Status;
-use crate::table::{Health, Table};
+
 use crate::{access_log, session};
 use neargate_lb_api as api;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the health of targets is saved after: checks change it every few seconds at most.
@@ -159,7 +159,7 @@ impl Control {
         let first = self.published.table.version == 0;
         let published = Published::compile(&table, Some(&self.published));
         if first {
-            remember_health(&published.table, &self.saved.health());
+            self.checker.restore(&published.table, self.saved.health());
         }
         for problem in &published.table.problems {
             tracing::warn!(arn = problem.arn, "not served: {}", problem.text);
@@ -179,10 +179,12 @@ impl Control {
             // A worker that has ended serves by no table.
             let _ = wait.await;
         }
-        self.look_after_sockets().await;
+        self.listeners.reconcile(&self.published.table).await;
+        // Before it is told: what the server knows to be in force survives us.
         if save && let Err(error) = self.saved.save_table(&table) {
             tracing::error!(%error, "the table cannot be saved; after a restart an older one is served at first");
         }
+        self.tell();
     }
 
     async fn look_after_sockets(&mut self) {
@@ -216,29 +218,5 @@ impl Control {
             tracing::error!("waiting for the worker threads failed");
         }
         self.shared.access_logs.flush();
-    }
-}
-
-/// Gives targets the health that they had before the process ended, so that a restart does not send requests to those
-/// that were known to be unhealthy, nor takes the healthy ones for new.
-fn remember_health(table: &Table, health: &[api::TargetObserved]) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64;
-    for observed in health {
-        let group = table.target_groups.get(observed.target_group_arn.as_str());
-        let port = u16::try_from(observed.port).unwrap_or_default();
-        let known = match observed.state() {
-            api::TargetState::Healthy => Health::Healthy,
-            api::TargetState::Unhealthy => Health::Unhealthy,
-            _ => continue,
-        };
-        if let Some(group) = group
-            && let Some(target) = group.target(&observed.target_id, port)
-            && target.state.health() == Health::Initial
-        {
-            group.set_health(target, known, now);
-        }
     }
 }

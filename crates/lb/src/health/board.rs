@@ -82,6 +82,15 @@ impl HealthBoard {
         self.news.notify_one();
     }
 
+    /// Puts back what was known before a restart, to be told again.
+    pub(super) fn restore(&self, name: TargetName, observed: TargetObserved) {
+        let mut inner = self.lock();
+        inner.changed.insert(name.clone());
+        inner.targets.insert(name, observed);
+        drop(inner);
+        self.news.notify_one();
+    }
+
     pub(super) fn keep(&self, keep: impl Fn(&TargetName) -> bool) {
         let mut inner = self.lock();
         inner.targets.retain(|name, _| keep(name));

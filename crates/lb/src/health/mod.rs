@@ -14,8 +14,9 @@ mod tests;
 pub use board::HealthBoard;
 pub use plan::TargetName;
 
-use crate::table::{Table, Target, TargetGroup};
+use crate::table::{Health, Table, Target, TargetGroup};
 use arc_swap::ArcSwap;
+use neargate_lb_api::{TargetObserved, TargetState};
 use plan::{Check, Watch, plan};
 use progress::Progress;
 use std::collections::BTreeMap;
@@ -58,6 +59,34 @@ impl Checker {
         }
     }
 
+    /// Takes over what the last run of the process knew of the table's targets, as `HealthBoard::snapshot` gave it: call
+    /// it before `apply`. Checks go on from there, so that a restart makes no healthy target wait.
+    pub fn restore(&self, table: &Table, observed: Vec<TargetObserved>) {
+        for observed in observed {
+            let health = match observed.state() {
+                TargetState::Healthy => Health::Healthy,
+                TargetState::Unhealthy => Health::Unhealthy,
+                TargetState::Unspecified | TargetState::Initial | TargetState::Unused => continue,
+            };
+            let Ok(port) = u16::try_from(observed.port) else {
+                continue;
+            };
+            let name = TargetName {
+                group_arn: observed.target_group_arn.as_str().into(),
+                id: observed.target_id.clone(),
+                port,
+            };
+            let Some((group, target)) = find(table, &name) else {
+                continue;
+            };
+            // Otherwise it is not checked any more, or was seen since.
+            if target.state.health() == Health::Initial {
+                group.restore_health(target, health);
+                self.board.restore(name, observed);
+            }
+        }
+    }
+
     /// Follows a new table. Checks that stay as they were go on undisturbed. Call it within a tokio runtime.
     pub fn apply(&mut self, table: &Arc<Table>) {
         self.current.store(Arc::clone(table));
@@ -71,7 +100,7 @@ impl Checker {
             stays
         });
         for (name, watch) in wanted {
-            let Some((_, target)) = find(table, &name) else {
+            let Some((group, target)) = find(table, &name) else {
                 continue;
             };
             let health = target.state.health();
@@ -84,7 +113,11 @@ impl Checker {
                     self.start(name, check, Progress::from(health));
                 }
                 Watch::Check(_) => {}
-                Watch::Settled(verdict) => self.board.set(&name, &verdict, now_millis()),
+                Watch::Settled(verdict) => {
+                    // A group without checks has healthy targets only.
+                    group.set_health(target, verdict.health, now_millis());
+                    self.board.set(&name, &verdict, now_millis());
+                }
             }
         }
     }

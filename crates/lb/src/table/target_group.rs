@@ -195,6 +195,12 @@ impl TargetGroup {
         self.state.changed();
     }
 
+    /// Takes over what was known before a restart: a target that was healthy then does not start slowly again.
+    pub fn restore_health(&self, target: &Target, health: Health) {
+        target.state.set_health(health);
+        self.state.changed();
+    }
+
     /// How far the target's slow start has come, in thousandths of a full share; `None`: it is not in one.
     pub fn slow_start_share(&self, target: &Target, now_millis: u64) -> Option<u64> {
         let from = target.state.slow_start_from()?;

@@ -292,3 +292,41 @@ async fn a_new_table_restarts_only_the_checks_that_changed() {
         "a draining target is not asked"
     );
 }
+
+#[tokio::test]
+async fn after_a_restart_targets_are_as_healthy_as_before_and_that_is_told() {
+    let address = serve(Behaviour::Answers("HTTP/1.1 200 OK\r\n\r\n")).await;
+    let proto = table_of(address, |group| {
+        group.slow_start_secs = 30;
+        group.targets.push(crate::table::fixture::target(2));
+    });
+    let table = compile(&proto);
+    let observed = |target: &api::Target, state: api::TargetState| api::TargetObserved {
+        target_group_arn: "group".to_owned(),
+        target_id: target.id.clone(),
+        port: target.port,
+        state: state.into(),
+        since: 5,
+        ..api::TargetObserved::default()
+    };
+    let targets = &proto.target_groups[0].targets;
+    let known = vec![
+        observed(&targets[0], Healthy),
+        observed(&targets[1], Healthy),
+        observed(&crate::table::fixture::target(9), Healthy),
+    ];
+    let (mut checker, board) = checker();
+    checker.restore(&table, known.clone());
+    let mut told = board.changed().await;
+    told.sort_by_key(|observed| observed.target_id != targets[0].id);
+    assert_eq!(told, known[..2], "what the table lacks is forgotten");
+    checker.apply(&table);
+    let group = &table.target_groups["group"];
+    for target in &group.targets {
+        assert_eq!(
+            (target.state.health(), target.state.slow_start_from()),
+            (Health::Healthy, None)
+        );
+    }
+    assert_eq!(board.all().len(), 2);
+}
