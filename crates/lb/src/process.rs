@@ -13,7 +13,6 @@ use crate::saved::{Saved, SavedError};
 use crate::select::cookie::CookieKey;
 use crate::static_table::{self, StaticTableError};
 use crate::status::Status;
-
 use crate::{access_log, session};
 use neargate_lb_api as api;
 use std::future::Future;
@@ -188,10 +187,14 @@ impl Control {
     }
 
     async fn look_after_sockets(&mut self) {
+        self.listeners.reconcile(&self.published.table).await;
+        self.tell();
+    }
+
+    fn tell(&self) {
         let table = &self.published.table;
-        self.listeners.reconcile(table).await;
-        self.status
-            .set(table.version, self.listeners.observed(table));
+        let observed = self.listeners.observed(table);
+        self.status.set(table.version, observed);
     }
 
     fn save_health(&mut self) {
