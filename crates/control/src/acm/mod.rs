@@ -13,6 +13,8 @@ mod records;
 mod request;
 mod service;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub use authority::Authority;
 pub use records::{CertificateRecord, Issued, Origin};
