@@ -36,5 +36,19 @@ fn main() {
             cluster.passes
         );
         cluster.assert_steady();
+        if nodes < 100 {
+            continue; // One node's tasks do not fit on the others.
+        }
+        cluster.passes = 0;
+        let lost = cluster.lose("node-7");
+        let began = Instant::now();
+        cluster.run();
+        println!(
+            "{:>9} a node of {lost} tasks lost: {:.1} ms, {} passes",
+            "",
+            began.elapsed().as_secs_f64() * 1000.0,
+            cluster.passes
+        );
+        cluster.assert_steady();
     }
 }

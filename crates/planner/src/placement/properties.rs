@@ -190,7 +190,14 @@ fn a_task_goes_where_there_is_most_room() {
     };
     // Nodes: (id, zone, memory, cpu, tasks of 512 MiB and 256 units that are there).
     type Given = (&'static str, &'static str, u64, Option<u64>, u32);
-    let rows: [(&str, &[Given], Need, &str, Option<&str>); 9] = [
+    type Row = (
+        &'static str,
+        &'static [Given],
+        Need,
+        &'static str,
+        Option<&'static str>,
+    );
+    let rows: [Row; 9] = [
         ("no node", &[], need(512, 256), "", None),
         (
             "the only one",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::launch_rate;
 use super::pass::Pass;
-use super::plan::{LeaveReason, Start, Waiting};
+use super::plan::{Start, Waiting};
 use super::snapshot::{GroupState, Instance};
 use super::verdict::Condition;
 use super::wanted::wanted;
@@ -58,13 +58,16 @@ fn tidy(pass: &mut Pass<'_>, tasks: &[(usize, usize)], primary_failed: bool, spa
         let stays = group == 0 || (primary_failed && !kept);
         match condition {
             Condition::Ended | Condition::Leaving => {}
-            Condition::Failing(_) => {
-                let text = "Task failed container health checks".to_owned();
-                pass.send_away(group, position, LeaveReason::Unhealthy, text);
-            }
+            Condition::Failing(failure) => pass.replace_failing(group, position, failure),
             _ if stays && !kept => kept = true,
-            Condition::Healthy | Condition::Unsure if !kept && *spare == 0 => {}
+            Condition::Healthy if *spare == 0 => {}
             Condition::Unsure if !kept => {}
+            _ if pass.groups[group].tasks[position]
+                .task
+                .is_protected(pass.now) =>
+            {
+                pass.withhold(group, 1);
+            }
             _ => {
                 if condition == Condition::Healthy {
                     *spare = spare.saturating_sub(1);

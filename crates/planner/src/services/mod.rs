@@ -66,6 +66,8 @@ use neargate_domain::Timestamp;
 use pass::Pass;
 
 /// Decides what to do for one service now.
+///
+/// A service without groups (its deployments are task sets of another controller) is left alone.
 pub fn plan(seen: &ServiceSnapshot, now: Timestamp) -> ServicePlan {
     let mut pass = Pass::new(seen, now);
     accounting::account(&mut pass);

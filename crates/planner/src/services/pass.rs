@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use neargate_domain::Timestamp;
 
 use super::bounds::Bounds;
+use super::events;
 use super::memory::{GroupMemory, ServiceMemory, Topic};
 use super::plan::{Leave, LeaveReason, ServiceEvent, ServicePlan, Waiting};
 use super::snapshot::{GroupState, ServiceSnapshot, TaskGroup, TaskView};
-use super::verdict::{Condition, judge};
+use super::verdict::{Condition, Failure, judge};
 
 /// A task in this pass.
 #[derive(Debug)]
@@ -165,6 +166,38 @@ impl<'a> Pass<'a> {
             self.groups[group].tasks[task].task.group
         );
         self.send_away(group, task, LeaveReason::Scaling, text);
+    }
+
+    /// Sends a task away that fails its health checks.
+    pub fn replace_failing(&mut self, group: usize, task: usize, failure: Failure) {
+        let text = match failure {
+            Failure::Container => "Task failed container health checks".to_owned(),
+            Failure::Target(target_group) => {
+                let arn = self.groups[group]
+                    .group
+                    .and_then(|g| g.target_groups.get(target_group))
+                    .map_or("", |target_group| target_group.arn.as_str());
+                format!("Task failed ELB health checks in (target-group {arn})")
+            }
+        };
+        self.send_away(group, task, LeaveReason::Unhealthy, text);
+    }
+
+    /// Protected tasks keep the service from what it should be: says so, and looks again when the first of them is
+    /// free.
+    pub fn withhold(&mut self, group: usize, tasks: usize) {
+        let event = events::protected(self.name(), self.groups[group].id());
+        self.say_once(Topic::Protected, event);
+        self.wait_for(Waiting::Protection { tasks });
+        let now = self.now;
+        let ends = self.groups[group]
+            .tasks
+            .iter()
+            .filter(|seen| seen.condition > Condition::Leaving)
+            .filter_map(|seen| seen.task.protected_until)
+            .filter(|until| *until > now)
+            .min();
+        wake(&mut self.plan, ends);
     }
 
     pub fn total(&self, count: impl Fn(&GroupPass<'a>) -> usize) -> usize {

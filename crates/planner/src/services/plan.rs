@@ -14,7 +14,9 @@ use super::memory::{GroupMemory, Noted, ServiceMemory};
 /// unchanged snapshot and the same `now` gives the same plan.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ServicePlan {
-    /// Tasks to create. [`super::events::started`] words the event, once they have ids.
+    /// Tasks to create. [`super::events::started`] words the event, once they have ids. A task that cannot be created
+    /// (no address is left in the subnet) is created as one that ended with `FailedToStart`, so that the back-off
+    /// counts it; otherwise the next plan would start it again at once.
     pub starts: Vec<Start>,
     /// Targets to register.
     pub register: Vec<TargetChange>,
@@ -22,8 +24,8 @@ pub struct ServicePlan {
     pub deregister: Vec<TargetChange>,
     /// Tasks that go: write `leaving`, desired status STOPPED and the stop reason, but send no stop signal yet.
     pub leave: Vec<Leave>,
-    /// Leaving tasks that are drained, or never were targets: the stop signal may go out. The same plan may say
-    /// `leave` and `stop` of a task.
+    /// Leaving tasks that are drained, or never were targets: the stop signal may go out, and from here on they are
+    /// seen as [`super::Stage::Stopping`]. The same plan may say `leave` and `stop` of a task.
     pub stop: Vec<String>,
     /// New [`Noted`] of tasks.
     pub notes: Vec<(String, Noted)>,

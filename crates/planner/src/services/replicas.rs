@@ -4,10 +4,10 @@ use super::events;
 use super::launching::{Launcher, leaving};
 use super::memory::Topic;
 use super::pass::Pass;
-use super::plan::{LeaveReason, Waiting};
+use super::plan::Waiting;
 use super::rebalancing;
 use super::snapshot::GroupState;
-use super::verdict::{Condition, Failure};
+use super::verdict::Condition;
 use super::victims::send_away;
 use super::wanted::{Wanted, wanted};
 
@@ -17,9 +17,10 @@ pub(super) fn converge(pass: &mut Pass<'_>) {
     let mut launcher = Launcher::new(pass);
 
     // The keeper first: it serves.
+    let mut keeper_lacks_room = 0;
     if let Some((keeper, count)) = wanted.keeper {
         let missing = count.saturating_sub(pass.groups[keeper].sound());
-        launcher.start(pass, keeper, missing, false);
+        keeper_lacks_room = launcher.start(pass, keeper, missing, false);
     }
     let missing = wanted.primary.saturating_sub(pass.groups[0].sound());
     let lacks_room = launcher.start(pass, 0, missing, false);
@@ -27,7 +28,7 @@ pub(super) fn converge(pass: &mut Pass<'_>) {
 
     let orphans = pass.groups.len() - 1;
     send_away(pass, orphans, usize::MAX, |_| true);
-    stop_failing(pass, lacks_room);
+    stop_failing(pass, lacks_room + keeper_lacks_room);
     stop_older(pass, &wanted, lacks_room);
     stop_surplus(pass, &wanted, moving);
     say_if_stuck(pass, lacks_room, launcher.started);
@@ -67,17 +68,7 @@ fn stop_failing(pass: &mut Pass<'_>, lacks_room: usize) {
                 continue;
             }
             quota = quota.saturating_sub(1);
-            let text = match failure {
-                Failure::Container => "Task failed container health checks".to_owned(),
-                Failure::Target(target_group) => {
-                    let arn = pass.groups[group]
-                        .group
-                        .and_then(|g| g.target_groups.get(target_group))
-                        .map_or("", |target_group| target_group.arn.as_str());
-                    format!("Task failed ELB health checks in (target-group {arn})")
-                }
-            };
-            pass.send_away(group, position, LeaveReason::Unhealthy, text);
+            pass.replace_failing(group, position, failure);
         }
     }
 }
@@ -127,7 +118,7 @@ fn stop_older(pass: &mut Pass<'_>, wanted: &Wanted, lacks_room: usize) {
             withheld[position] += sent.protected;
         }
         if withheld[position] > 0 {
-            say_protected(pass, position, withheld[position]);
+            pass.withhold(position, withheld[position]);
         }
     }
     let left: usize = order
@@ -168,7 +159,7 @@ fn stop_surplus(pass: &mut Pass<'_>, wanted: &Wanted, moving: bool) {
         }
         let withheld = sent.protected;
         if withheld > 0 {
-            say_protected(pass, group, withheld);
+            pass.withhold(group, withheld);
         }
         let left = rest - sent.count;
         if left > 0 {
@@ -181,24 +172,6 @@ fn stop_surplus(pass: &mut Pass<'_>, wanted: &Wanted, moving: bool) {
     }
 }
 
-/// Protected tasks keep the service from what it should be: says so, and looks again when the first of them is free.
-fn say_protected(pass: &mut Pass<'_>, group: usize, tasks: usize) {
-    let event = events::protected(pass.name(), pass.groups[group].id());
-    pass.say_once(Topic::Protected, event);
-    pass.wait_for(Waiting::Protection { tasks });
-    let now = pass.now;
-    let ends = pass.groups[group]
-        .tasks
-        .iter()
-        .filter(|seen| seen.condition > Condition::Leaving)
-        .filter_map(|seen| seen.task.protected_until)
-        .filter(|until| *until > now)
-        .min();
-    if let Some(ends) = ends {
-        pass.wake_at(ends);
-    }
-}
-
 /// Floor and ceiling allow neither a start nor a stop, and nothing that is under way will change that.
 fn say_if_stuck(pass: &mut Pass<'_>, lacks_room: usize, started: usize) {
     let in_progress = pass.groups[0].state == GroupState::InProgress;
@@ -207,7 +180,12 @@ fn say_if_stuck(pass: &mut Pass<'_>, lacks_room: usize, started: usize) {
     }
     let under_way =
         pass.total(|group| group.count(|c| c != Condition::Ended && c != Condition::Healthy));
-    if under_way == 0 {
+    let protected = pass
+        .plan
+        .waiting_for
+        .iter()
+        .any(|what| matches!(what, Waiting::Protection { .. }));
+    if under_way == 0 && !protected {
         let event = events::stuck(pass.name());
         pass.say_once(Topic::Stuck, event);
     }

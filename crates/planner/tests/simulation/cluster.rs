@@ -44,10 +44,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Services without tasks, every second one behind a load balancer. The nodes hold a tenth more than is wanted.
+    /// Services without tasks, every second one behind a load balancer. The nodes hold a quarter more than is wanted.
     pub fn new(nodes: usize, services: usize, tasks_per_service: u32) -> Self {
         let tasks = services * tasks_per_service as usize;
-        let per_node = (tasks + tasks / 10).div_ceil(nodes) as u64 + 1;
+        let per_node = (tasks + tasks / 4).div_ceil(nodes) as u64 + 1;
         let mut index = Nodes::new();
         for node in 0..nodes {
             index.put(Node {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use neargate_domain::Timestamp;
+use neargate_domain::task::HealthStatus;
 use neargate_planner::services::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -51,6 +52,8 @@ pub struct World {
     nodes: BTreeMap<String, u32>,
     reporting: bool,
     pub zones: usize,
+    /// Its essential container has a health check.
+    checks: bool,
     pub events: usize,
     pub created: usize,
     pub passes: usize,
@@ -121,6 +124,7 @@ impl World {
             nodes: BTreeMap::new(),
             reporting: true,
             zones: rng.random_range(1..4),
+            checks: rng.random_bool(0.3),
             events: 0,
             created: 0,
             passes: 0,
@@ -160,6 +164,11 @@ impl World {
                 memory: GroupMemory::default(),
             },
         );
+    }
+
+    /// Whether containers have health checks.
+    pub fn checks(&self) -> bool {
+        self.checks
     }
 
     pub fn desired(&self) -> usize {
@@ -246,25 +255,50 @@ impl World {
             .find(|g| g.id == task.group)
             .map_or(0, |g| g.target_groups.len());
         let running = task.stage == Stage::Running && task.leaving.is_none();
-        if target_groups == 0 {
-            return running
-                && task
-                    .running_since
-                    .is_some_and(|since| self.now.millis_since(since) >= 40_000);
-        }
-        running
-            && task.targets.len() == target_groups
-            && task.targets.iter().all(|t| *t == TargetState::Healthy)
+        let checked = match task.container_health {
+            None => {
+                target_groups > 0
+                    || task
+                        .running_since
+                        .is_some_and(|since| self.now.millis_since(since) >= 40_000)
+            }
+            Some(health) => health == HealthStatus::Healthy,
+        };
+        let reached = task
+            .targets
+            .iter()
+            .filter(|t| **t == TargetState::Healthy)
+            .count()
+            == target_groups;
+        running && checked && reached
+    }
+
+    fn bounds(&self) -> (usize, usize) {
+        let desired = self.desired();
+        let spec = &self.service.service;
+        let floor = (desired * spec.minimum_healthy_percent as usize).div_ceil(100);
+        let ceiling = desired * spec.maximum_percent as usize / 100;
+        (floor.min(desired), ceiling.max(desired))
+    }
+
+    /// Floor and ceiling allow neither to stop nor to start a task.
+    pub fn has_no_way(&self) -> bool {
+        let (floor, ceiling) = self.bounds();
+        let serving = self
+            .service
+            .tasks
+            .keys()
+            .filter(|id| self.serves(id))
+            .count();
+        let alive = self.service.tasks.values().filter(|t| t.is_alive()).count();
+        serving <= floor && alive >= ceiling
     }
 
     fn check(&self, made: &ServicePlan) {
         let story = || format!("{made:#?}\n{}", self.story());
         let spec = &self.service.service;
         let desired = self.desired();
-        let floor = (desired * spec.minimum_healthy_percent as usize)
-            .div_ceil(100)
-            .min(desired);
-        let ceiling = (desired * spec.maximum_percent as usize / 100).max(desired);
+        let (floor, ceiling) = self.bounds();
 
         let alive = self.service.tasks.values().filter(|t| t.is_alive()).count();
         let starts: usize = made.starts.iter().map(|s| s.count as usize).sum();
@@ -315,10 +349,8 @@ impl World {
                 story()
             );
             let unknown = task.targets.contains(&TargetState::Unknown)
-                && !task
-                    .targets
-                    .iter()
-                    .any(|t| matches!(t, TargetState::Unhealthy { .. }));
+                && task.container_health != Some(HealthStatus::Unhealthy)
+                && leave.reason != LeaveReason::Unhealthy;
             assert!(
                 !unknown || serving_after >= desired,
                 "{} goes for being unknown: {}",
@@ -490,7 +522,7 @@ impl World {
                 stage: Stage::Pending,
                 created_at: self.now,
                 running_since: None,
-                container_health: None,
+                container_health: self.checks.then_some(HealthStatus::Unknown),
                 targets: Vec::new(),
                 protected_until: None,
                 leaving: None,
@@ -536,6 +568,11 @@ impl World {
                 task.stage = Stage::Running;
                 task.running_since = Some(now);
                 let group = task.group.clone();
+                if self.checks {
+                    let bad = self.versions[&group] == Version::NeverHealthy;
+                    let wait = self.rng.random_range(1_000..30_000);
+                    self.at(wait, Happening::Judged(id.clone(), !bad));
+                }
                 let crashes = match self.versions[&group] {
                     Version::Crashes => true,
                     Version::Flaky => self.rng.random_bool(0.5),
@@ -548,12 +585,7 @@ impl World {
                 }
             }
             Happening::Ends(id) => self.end(&id, false),
-            Happening::Judged(id, healthy) => {
-                self.healthy.insert(id.clone(), healthy);
-                if self.reporting {
-                    self.report(&id);
-                }
-            }
+            Happening::Judged(id, healthy) => self.judge(id, healthy),
             Happening::Drained(id) => {
                 if let Some(task) = self.service.tasks.get_mut(&id) {
                     for target in &mut task.targets {
@@ -578,6 +610,22 @@ impl World {
                 }
             }
             Happening::Look => {}
+        }
+    }
+
+    /// The verdict of health checks: the node's are known at once, the load balancer's when it reports.
+    fn judge(&mut self, id: String, healthy: bool) {
+        if let Some(task) = self.service.tasks.get_mut(&id)
+            && task.stage == Stage::Running
+        {
+            task.container_health = self.checks.then_some(match healthy {
+                true => HealthStatus::Healthy,
+                false => HealthStatus::Unhealthy,
+            });
+        }
+        self.healthy.insert(id.clone(), healthy);
+        if self.reporting {
+            self.report(&id);
         }
     }
 
@@ -673,10 +721,7 @@ impl World {
                 }
             }
             (9, Some(id)) if self.healthy.get(&id) == Some(&true) => {
-                self.healthy.insert(id.clone(), false);
-                if self.reporting {
-                    self.report(&id);
-                }
+                self.judge(id.clone(), false);
                 let wait = self.rng.random_range(1_000..120_000);
                 self.at(wait, Happening::Judged(id, true));
             }
@@ -736,7 +781,8 @@ impl World {
             && self.service.memory.rebalancing.is_none();
         let resting = self.agenda.is_empty();
         let failed = primary.state == GroupState::Failed && resting;
-        let stuck = self.service.memory.said.contains_key(&Topic::Stuck) && resting;
+        let stuck =
+            self.service.memory.said.contains_key(&Topic::Stuck) && resting && self.has_no_way();
         steady || failed || stuck
     }
 

@@ -299,6 +299,13 @@ fn a_failed_deployment_leaves_the_service_as_it_was() {
             "leave t1, drain t1",
         ),
         (
+            "no room for the old version: the new one's failing task goes",
+            failed(2)
+                .percent(100, 100)
+                .tasks([task("old"), failing("new")]),
+            "leave t1, drain t1",
+        ),
+        (
             "no old version: nothing is started",
             failed(2).but(|s| drop(s.groups.pop())),
             "",

@@ -274,7 +274,7 @@ fn capacity_providers_get_their_base_and_their_shares() {
         plan(&scaled_in, NOW)
             .leave
             .iter()
-            .filter(|l| l.task < "t2".to_owned())
+            .filter(|l| l.task.as_str() < "t2")
             .count(),
         1,
         "1:4 remains"
@@ -373,6 +373,17 @@ fn a_daemon_runs_once_on_each_instance() {
             "a failing one",
             daemon(0, &two).tasks([on("i", failing("old")), on("j", task("old"))]),
             "leave t0, drain t0",
+        ),
+        (
+            "a protected one",
+            daemon(0, &[("i", true)]).deploy("new").tasks([on(
+                "i",
+                TaskView {
+                    protected_until: Some(NOW.plus_millis(1)),
+                    ..task("old")
+                },
+            )]),
+            "",
         ),
         (
             "twice on one",
