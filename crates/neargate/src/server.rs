@@ -12,7 +12,7 @@ use neargate_aws_wire::auth::Authenticator;
 use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
 use neargate_control::acm::{AcmService, Authority};
 use neargate_control::clock::Clock;
-use neargate_control::ecs::services::{NoTargetGroups, Reconciler, ServiceBoard};
+use neargate_control::ecs::services::{Reconciler, ServiceBoard};
 use neargate_control::iam::IamService;
 use neargate_control::lb::{LbApi, LbControl, LbSettings};
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
@@ -122,7 +122,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         state.clone(),
         addresses.clone(),
         service_board.clone(),
-        Arc::new(NoTargetGroups),
+        load_balancers.clone(),
     );
     let server = Arc::new(Server {
         state,

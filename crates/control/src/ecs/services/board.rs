@@ -4,7 +4,7 @@
 //! change marks the one service that it concerns, so that the work per change does not grow with the services and tasks
 //! that did not change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use neargate_store::{Event, KeyValue, Revision, StoreError};
@@ -27,8 +27,6 @@ pub struct ServiceBoard {
 #[derive(Default)]
 struct Inner {
     services: HashMap<String, Entry>,
-    /// Services by the ARNs of the target groups of their deployments.
-    by_target_group: HashMap<String, HashSet<String>>,
     /// The service of each task, both by key: a deletion names the task only.
     service_of_task: HashMap<String, String>,
     marked: BTreeSet<String>,
@@ -135,15 +133,14 @@ impl ServiceBoard {
         self.wake.notify_one();
     }
 
-    /// Marks the services that have a target group.
-    pub fn mark_target_group(&self, arn: &str) {
-        let mut inner = self.inner.lock();
-        let Some(keys) = inner.by_target_group.get(arn).cloned() else {
-            return;
-        };
-        inner.marked.extend(keys);
-        drop(inner);
-        self.wake.notify_one();
+    /// The registered targets of the services that have some: target group, address and port.
+    pub fn targets(&self) -> BTreeMap<String, Vec<(String, String, u16)>> {
+        let inner = self.inner.lock();
+        let services = inner.services.iter().filter_map(|(key, entry)| {
+            let targets: Vec<_> = entry.tasks.values().flat_map(registered).collect();
+            (!targets.is_empty()).then(|| (key.clone(), targets))
+        });
+        services.collect()
     }
 
     /// A service and its tasks; `None` when there is no such service.
@@ -222,13 +219,6 @@ impl Inner {
     }
 
     fn put_service(&mut self, key: String, service: Stored<ServiceRecord>) {
-        self.forget_target_groups(&key);
-        for arn in target_groups(&service.record) {
-            self.by_target_group
-                .entry(arn.to_owned())
-                .or_default()
-                .insert(key.clone());
-        }
         self.services.entry(key.clone()).or_default().record = Some(Arc::new(service));
         self.marked.insert(key);
     }
@@ -248,7 +238,6 @@ impl Inner {
                 }
             }
         } else if keys::is_service(key) {
-            self.forget_target_groups(key);
             if let Some(entry) = self.services.get_mut(key) {
                 entry.record = None;
                 if entry.tasks.is_empty() {
@@ -257,26 +246,17 @@ impl Inner {
             }
         }
     }
-
-    fn forget_target_groups(&mut self, key: &str) {
-        let Some(record) = self.services.get(key).and_then(|e| e.record.clone()) else {
-            return;
-        };
-        for arn in target_groups(&record.record) {
-            if let Some(users) = self.by_target_group.get_mut(arn) {
-                users.remove(key);
-                if users.is_empty() {
-                    self.by_target_group.remove(arn);
-                }
-            }
-        }
-    }
 }
 
-fn target_groups(service: &ServiceRecord) -> impl Iterator<Item = &str> {
-    service
-        .deployments
+fn registered(task: &SeenTask) -> impl Iterator<Item = (String, String, u16)> + '_ {
+    task.targets
         .iter()
-        .flat_map(|d| &d.config.load_balancers)
-        .filter_map(|l| l.target_group_arn.as_deref())
+        .filter(|target| target.deregistered_at.is_none())
+        .map(|target| {
+            (
+                target.target_group_arn.clone(),
+                task.address.clone(),
+                target.port,
+            )
+        })
 }

@@ -5,6 +5,9 @@ use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
 use crate::ecs::errors;
+use crate::elbv2::names::parse_target_group;
+use crate::elbv2::records::TargetType;
+use crate::elbv2::{lookup, uses};
 use crate::state::State;
 
 /// Target groups of a service (quota).
@@ -12,8 +15,8 @@ const MAX_LOAD_BALANCERS: usize = 5;
 
 /// Each must name a target group that can take the tasks, and a port of one of their containers.
 pub async fn check(
-    _state: &State,
-    _scope: &Scope,
+    state: &State,
+    scope: &Scope,
     balancers: &[LoadBalancer],
     definition: &TaskDefinition,
 ) -> Result<(), ApiError> {
@@ -24,6 +27,32 @@ pub async fn check(
     }
     for balancer in balancers {
         check_names(balancer, definition)?;
+        let arn = balancer.target_group_arn.as_deref().unwrap_or_default();
+        check_target_group(state, scope, arn).await?;
+    }
+    Ok(())
+}
+
+async fn check_target_group(state: &State, scope: &Scope, arn: &str) -> Result<(), ApiError> {
+    let group = match parse_target_group(scope, arn) {
+        Ok(id) => lookup::find_target_group(state, scope, &id).await?,
+        Err(_) => None,
+    };
+    let Some(group) = group.map(|found| found.record) else {
+        return Err(errors::invalid_parameter(format!(
+            "The specified target group does not exist: {arn}"
+        )));
+    };
+    if group.target_type != TargetType::Ip {
+        return Err(errors::invalid_parameter(format!(
+            "The provided target group {arn} has target type {}, which is incompatible with the awsvpc network mode specified in the task definition.",
+            group.target_type.as_str()
+        )));
+    }
+    if uses::of_group(state, scope, &group.id).await?.is_none() {
+        return Err(errors::invalid_parameter(format!(
+            "The target group with targetGroupArn {arn} does not have an associated load balancer."
+        )));
     }
     Ok(())
 }

@@ -18,7 +18,6 @@ mod load_balancers;
 mod reconcile;
 pub mod records;
 mod render;
-mod targets;
 mod update;
 mod view;
 
@@ -32,8 +31,7 @@ pub use self::describe::{describe, list, list_by_namespace};
 pub use self::history::{
     describe_deployments, describe_revisions, list_deployments, stop_deployment,
 };
-pub use self::reconcile::{Reconciler, TargetHealth, TargetHealthBoard};
-pub use self::targets::NoTargetGroups;
+pub use self::reconcile::{Paused, Reconciler};
 pub use self::update::update;
 
 use self::records::ServiceRecord;

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use neargate_aws_api::ecs::types::{AwsVpcConfiguration, TaskOverride};
 use neargate_domain::Timestamp;
 use neargate_domain::task::{StopCode, TaskStatus};
-use neargate_planner::services::{
-    Leave, ServiceEvent, ServicePlan, Start, TargetChange, events as wording,
-};
+use neargate_planner::services::{Leave, ServiceEvent, ServicePlan, Start, events as wording};
 
 use super::super::board::{Seen, ServiceCounts};
 use super::super::deployments::definition_of;
@@ -15,10 +13,10 @@ use super::super::records::{
     DeploymentRecord, PropagateTags, ServiceRecord, ServiceRevisionRecord, ServiceStatus,
 };
 use super::history::History;
-use super::snapshot::{new_digests, target_groups};
+use super::snapshot::new_digests;
 use super::{PassError, Reconciler, events};
 use crate::ecs::keys;
-use crate::ecs::records::{ServiceTaskRecord, Tags, TaskRecord, TaskTargetRecord};
+use crate::ecs::records::{ServiceTaskRecord, Tags, TaskRecord};
 use crate::ecs::tasks::checks::{platform_version, resolve_network};
 use crate::ecs::tasks::launch::{self, Launcher, TaskTemplate};
 use crate::ecs::tasks::{overrides, release_network, stop};
@@ -40,14 +38,11 @@ impl Reconciler {
             self.note_digests(&service, &number, &digests, &mut changes)
                 .await?;
         }
-        for change in &plan.register {
-            self.register(&service, change, &mut edits, &mut changes)
-                .await?;
-        }
-        for change in &plan.deregister {
-            self.deregister(&service, change, &mut edits, &mut changes)
-                .await?;
-        }
+        let refused = self
+            .register(&service, &plan.register, &mut edits, &mut changes)
+            .await?;
+        self.deregister(&service, &plan.deregister, &mut edits, &mut changes)
+            .await?;
         for leave in &plan.leave {
             let now = self.state.now();
             leave_now(edits.get(&leave.task).await?, leave, now);
@@ -79,7 +74,9 @@ impl Reconciler {
             service.memory = memory;
         }
         let mut said = plan.events;
-        said.extend(self.start(&service, &plan.starts, &mut changes).await?);
+        let started = self.start(&service, &plan.starts, &mut changes).await?;
+        said.extend(started.said);
+        self.note_trouble(&service, started.trouble.or(refused), &plan.starts);
         events::add(&self.state, &service, said, &mut changes).await?;
         history.follow(&service);
         history.write(&mut changes);
@@ -132,63 +129,14 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn register(
-        &self,
-        service: &ServiceRecord,
-        change: &TargetChange,
-        edits: &mut Edits<'_>,
-        changes: &mut Changes,
-    ) -> Result<(), PassError> {
-        let Some(target) = target_of(service, change) else {
-            return Ok(());
-        };
-        let record = edits.get(&change.task).await?;
-        self.health
-            .register(&self.state, record, &target, changes)
-            .await?;
-        if let Some(of_service) = &mut record.service {
-            of_service.targets.retain(|t| !t.is_same(&target));
-            of_service.targets.push(target);
-        }
-        Ok(())
-    }
-
-    async fn deregister(
-        &self,
-        service: &ServiceRecord,
-        change: &TargetChange,
-        edits: &mut Edits<'_>,
-        changes: &mut Changes,
-    ) -> Result<(), PassError> {
-        let Some(target) = target_of(service, change) else {
-            return Ok(());
-        };
-        let record = edits.get(&change.task).await?;
-        let drained_at = self
-            .health
-            .deregister(&self.state, record, &target, changes)
-            .await?;
-        let now = self.state.now();
-        let of_service = record.service.iter_mut().flat_map(|s| &mut s.targets);
-        for known in of_service.filter(|t| t.is_same(&target)) {
-            known.deregistered_at = Some(now);
-            known.drained_at = Some(drained_at);
-        }
-        Ok(())
-    }
-
     /// Makes tasks; answers what there is to say about it.
     async fn start(
         &self,
         service: &ServiceRecord,
         starts: &[Start],
         changes: &mut Changes,
-    ) -> Result<Vec<ServiceEvent>, PassError> {
-        let mut said = Vec::new();
-        if starts.is_empty() {
-            return Ok(said);
-        }
-        let mut trouble = None;
+    ) -> Result<Started, PassError> {
+        let (mut said, mut trouble) = (Vec::new(), None);
         // What belongs together is said in one line.
         let mut plain = Vec::new();
         let mut by_group: BTreeMap<&str, Vec<&Start>> = BTreeMap::new();
@@ -240,12 +188,21 @@ impl Reconciler {
         if !plain.is_empty() {
             said.push(wording::started(&service.name, &plain));
         }
+        Ok(Started { said, trouble })
+    }
+
+    /// Keeps in mind what went wrong, for the next pass to say, until tasks start without trouble.
+    fn note_trouble(&self, service: &ServiceRecord, trouble: Option<String>, starts: &[Start]) {
         let mut troubles = self.trouble.lock();
         match trouble {
-            Some(reason) => troubles.insert(service.key(), reason),
-            None => troubles.remove(&service.key()),
-        };
-        Ok(said)
+            Some(reason) => {
+                troubles.insert(service.key(), reason);
+            }
+            None if !starts.is_empty() => {
+                troubles.remove(&service.key());
+            }
+            None => {}
+        }
     }
 
     /// What a deployment's tasks have in common; the inner error says in words why it has no tasks.
@@ -297,6 +254,13 @@ impl Reconciler {
     }
 }
 
+/// What came of starting tasks.
+struct Started {
+    said: Vec<ServiceEvent>,
+    /// Why not all could be started.
+    trouble: Option<String>,
+}
+
 /// What the tasks of a deployment are made from.
 struct Ready {
     template: TaskTemplate,
@@ -329,21 +293,6 @@ fn leave_now(record: &mut TaskRecord, leave: &Leave, now: Timestamp) {
     }
 }
 
-fn target_of(service: &ServiceRecord, change: &TargetChange) -> Option<TaskTargetRecord> {
-    let deployment = service.deployments.iter().find(|d| d.id == change.group)?;
-    let mut targets = target_groups(&deployment.config);
-    if change.target_group >= targets.len() {
-        return None;
-    }
-    let used = targets.swap_remove(change.target_group);
-    Some(TaskTargetRecord {
-        target_group_arn: used.arn,
-        port: used.container_port,
-        deregistered_at: None,
-        drained_at: None,
-    })
-}
-
 /// Digests that are new, by revision; the deployments have them then.
 fn take_digests(
     seen: &Seen,
@@ -361,7 +310,7 @@ fn take_digests(
 }
 
 /// The task records that a plan changes. Each must be as it was when the plan was made.
-struct Edits<'a> {
+pub(super) struct Edits<'a> {
     state: &'a State,
     seen: &'a Seen,
     records: BTreeMap<String, (Stored<TaskRecord>, TaskRecord)>,
@@ -376,7 +325,7 @@ impl<'a> Edits<'a> {
         }
     }
 
-    async fn get(&mut self, id: &str) -> Result<&mut TaskRecord, PassError> {
+    pub(super) async fn get(&mut self, id: &str) -> Result<&mut TaskRecord, PassError> {
         if !self.records.contains_key(id) {
             let service = &self.seen.service.record;
             let key = keys::task(&service.scope, &service.cluster, id);

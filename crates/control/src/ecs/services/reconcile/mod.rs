@@ -8,6 +8,7 @@ mod act;
 mod events;
 mod history;
 mod snapshot;
+mod targets;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinSet;
 
-pub use self::snapshot::{TargetHealth, TargetHealthBoard};
 use super::board::ServiceBoard;
 use super::records::{Controller, ServiceStatus};
 use crate::ec2::AddressPool;
+use crate::elbv2::DataPlane;
 use crate::state::{State, StateError};
 
 /// Passes that run at the same time. They wait for the disk, not for the processor.
@@ -36,7 +37,7 @@ pub struct Reconciler {
     state: State,
     addresses: AddressPool,
     board: Arc<ServiceBoard>,
-    health: Arc<dyn TargetHealthBoard>,
+    plane: Arc<dyn DataPlane>,
     /// Held by each pass for reading, and by whoever wants none to run.
     gate: Arc<RwLock<()>>,
     /// Why tasks of a service could not be started lately.
@@ -78,13 +79,13 @@ impl Reconciler {
         state: State,
         addresses: AddressPool,
         board: Arc<ServiceBoard>,
-        health: Arc<dyn TargetHealthBoard>,
+        plane: Arc<dyn DataPlane>,
     ) -> Arc<Self> {
         Arc::new(Self {
             state,
             addresses,
             board,
-            health,
+            plane,
             gate: Arc::default(),
             trouble: Mutex::default(),
         })
@@ -103,14 +104,6 @@ impl Reconciler {
     /// Waits for the running passes and lets no other begin: for those who stop all tasks and want none back.
     pub async fn pause(&self) -> Paused {
         Paused(self.gate.clone().write_owned().await)
-    }
-
-    async fn follow_health(&self) -> Result<(), StateError> {
-        loop {
-            for target_group in self.health.changed().await {
-                self.board.mark_target_group(&target_group);
-            }
-        }
     }
 
     async fn work(self: &Arc<Self>) -> Result<(), StateError> {
@@ -180,11 +173,7 @@ impl Reconciler {
         tracing::trace!(service = key, waiting_for = ?plan.waiting_for, "a pass");
         let wake_at = plan.wake_at;
         self.act(&seen, plan).await?;
-        let drained = seen
-            .tasks
-            .values()
-            .filter_map(|t| t.next_drained(now))
-            .min();
+        let drained = targets::next_drained(&seen, now);
         Ok(wake_at.into_iter().chain(drained).min())
     }
 }

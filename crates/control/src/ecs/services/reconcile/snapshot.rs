@@ -2,75 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_trait::async_trait;
 use neargate_domain::Timestamp;
 use neargate_planner::services::{
-    AlarmRule, CircuitBreaker, ProviderShare, Scheduling, ServiceSnapshot, ServiceSpec,
-    TargetGroupUse, TargetState, TaskGroup, TaskView, Timing,
+    AlarmRule, CircuitBreaker, ProviderShare, Scheduling, ServiceSnapshot, ServiceSpec, TaskGroup,
+    TaskView, Timing,
 };
 
 use super::super::board::Seen;
 use super::super::records::{DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus};
 use super::super::view::SeenTask;
 use super::Reconciler;
+use super::targets::target_groups;
 use crate::ec2::{self, Ec2LookupError};
-use crate::ecs::records::{TaskRecord, TaskTargetRecord};
-use crate::state::{Changes, State, StateError};
-
-/// What the load balancers see of a registered target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TargetHealth {
-    /// No verdict yet, or not used.
-    Initial,
-    Healthy,
-    /// With the description that DescribeTargetHealth shows.
-    Unhealthy {
-        reason: String,
-    },
-    /// Nobody reports it now.
-    Unknown,
-}
-
-/// The health of all targets.
-#[async_trait]
-pub trait TargetHealthBoard: Send + Sync + 'static {
-    fn health(&self, target_group_arn: &str, target_id: &str, port: u16) -> TargetHealth;
-
-    /// Waits for changes; answers the ARNs of the target groups that have them.
-    async fn changed(&self) -> Vec<String>;
-
-    /// Adds a task's registration to the transaction that notes it on the task.
-    async fn register(
-        &self,
-        state: &State,
-        task: &TaskRecord,
-        target: &TaskTargetRecord,
-        changes: &mut Changes,
-    ) -> Result<(), StateError>;
-
-    /// Adds the end of a registration to the transaction; answers when requests that are under way will be over.
-    async fn deregister(
-        &self,
-        state: &State,
-        task: &TaskRecord,
-        target: &TaskTargetRecord,
-        changes: &mut Changes,
-    ) -> Result<Timestamp, StateError>;
-}
-
-/// The target groups of a configuration with the ports that tasks are registered with.
-pub fn target_groups(config: &RevisionConfig) -> Vec<TargetGroupUse> {
-    config
-        .load_balancers
-        .iter()
-        .filter_map(|balancer| {
-            Some(TargetGroupUse {
-                arn: balancer.target_group_arn.clone()?,
-                container_port: u16::try_from(balancer.container_port?).ok()?,
-            })
-        })
-        .collect()
-}
+use crate::state::StateError;
 
 impl Reconciler {
     pub(super) async fn snapshot(&self, seen: &Seen) -> Result<ServiceSnapshot, StateError> {
@@ -133,33 +77,10 @@ impl Reconciler {
             view.targets = group
                 .target_groups
                 .iter()
-                .map(|used| self.target(seen, used, now))
+                .map(|used| self.target_state(seen, used, now))
                 .collect();
         }
         view
-    }
-
-    fn target(&self, seen: &SeenTask, used: &TargetGroupUse, now: Timestamp) -> TargetState {
-        let registration = seen
-            .targets
-            .iter()
-            .find(|t| t.target_group_arn == used.arn && t.port == used.container_port);
-        match registration {
-            None => TargetState::Unregistered,
-            Some(target) => match target.drained_at {
-                Some(at) if at > now => TargetState::Draining,
-                Some(_) => TargetState::Unregistered,
-                None => match self
-                    .health
-                    .health(&used.arn, &seen.address, used.container_port)
-                {
-                    TargetHealth::Initial => TargetState::Initial,
-                    TargetHealth::Healthy => TargetState::Healthy,
-                    TargetHealth::Unhealthy { reason } => TargetState::Unhealthy { reason },
-                    TargetHealth::Unknown => TargetState::Unknown,
-                },
-            },
-        }
     }
 }
 
