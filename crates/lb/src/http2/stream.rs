@@ -60,7 +60,11 @@ pub(super) async fn serve(
     match done {
         Ok(()) => {}
         // The client has a part of the response, and must not take it for all.
-        Err(Failure::Status(_)) => exchange.cut(Reason::INTERNAL_ERROR),
+        Err(Failure::Status(_)) => {
+            // A reset drops what was not written yet: let the connection write first what it can.
+            tokio::task::yield_now().await;
+            exchange.cut(Reason::INTERNAL_ERROR);
+        }
         Err(Failure::ClientGone) => {
             exchange.cut(Reason::CANCEL);
             exchange.open.given_up();

@@ -5,6 +5,14 @@
     reason = "each test binary compiles this and uses a part of it"
 )]
 
+pub mod targets;
+
+use neargate_lb::access_log::AccessLogs;
+use neargate_lb::engine::netns::Namespaces;
+use neargate_lb::engine::worker::{self, Command, Handle};
+use neargate_lb::engine::{Entry, Published, Shared};
+use neargate_lb::select::cookie::CookieKey;
+use neargate_lb::table::{Health, SocketKey, Transport};
 use neargate_lb_api as api;
 use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
@@ -12,7 +20,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 pub const P256: &SignatureAlgorithm = &rcgen::PKCS_ECDSA_P256_SHA256;
 pub const P384: &SignatureAlgorithm = &rcgen::PKCS_ECDSA_P384_SHA384;
@@ -26,7 +36,7 @@ pub fn certificate(
     years: i32,
 ) -> api::Certificate {
     static RSA_KEY: LazyLock<String> = LazyLock::new(|| {
-        let key = rsa::RsaPrivateKey::new(&mut getrandom::SysRng, 2048).expect("an RSA key");
+        let key = rsa::PrivateKey::new(&mut getrandom::SysRng, 2048).expect("an RSA key");
         key.to_pkcs8_pem(LineEnding::LF).expect("PEM").to_string()
     });
     let key = match kind == RSA {
@@ -176,5 +186,170 @@ pub fn forward_to_weighted(groups: &[(&str, u32)]) -> api::Rule {
             })),
         }),
         ..Default::default()
+    }
+}
+
+/// A group of `ip` targets whose health is what the test says.
+pub fn group(
+    arn: &str,
+    protocol: api::Protocol,
+    version: api::ProtocolVersion,
+    targets: &[std::net::SocketAddr],
+) -> api::TargetGroup {
+    api::TargetGroup {
+        arn: arn.to_owned(),
+        protocol: protocol.into(),
+        protocol_version: version.into(),
+        targets: targets
+            .iter()
+            .map(|address| api::Target {
+                id: address.ip().to_string(),
+                port: address.port().into(),
+                address: address.ip().to_string(),
+                availability_zone: "us-east-1a".to_owned(),
+                ..Default::default()
+            })
+            .collect(),
+        health_check: Some(api::HealthCheck {
+            enabled: true,
+            ..Default::default()
+        }),
+        unhealthy_routing_min_count: 1,
+        cross_zone: true,
+        ..Default::default()
+    }
+}
+
+/// Worker threads that serve one listener on a port of 127.0.0.1, without the process around them.
+pub struct Lb {
+    pub address: std::net::SocketAddr,
+    workers: Vec<Handle>,
+    published: Mutex<Arc<Published>>,
+    _data: tempfile::TempDir,
+}
+
+impl Lb {
+    /// `make` gets the listener's port and makes the first table.
+    pub async fn start(transport: Transport, make: impl FnOnce(u16) -> api::Table) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let logs = AccessLogs::start(data.path().to_owned()).expect("a thread");
+        let shared = Arc::new(Shared::new(
+            Namespaces::new(None),
+            CookieKey::new(b"secret"),
+            logs,
+            1,
+        ));
+        let workers = worker::start(&shared, &Arc::default()).expect("threads");
+        let lb = Self {
+            address: ([127, 0, 0, 1], 0).into(),
+            workers,
+            published: Mutex::default(),
+            _data: data,
+        };
+        lb.listen(transport, make).await
+    }
+
+    async fn listen(mut self, transport: Transport, make: impl FnOnce(u16) -> api::Table) -> Self {
+        let entry = |port| {
+            Arc::new(Entry::Own(SocketKey {
+                netns: "".into(),
+                address: self.address.ip(),
+                port,
+                transport,
+            }))
+        };
+        let (port, command) = match transport {
+            Transport::Tcp => {
+                let listener = std::net::TcpListener::bind(self.address).expect("a port");
+                listener.set_nonblocking(true).expect("non-blocking");
+                let port = listener.local_addr().expect("bound").port();
+                (
+                    port,
+                    Command::Listen {
+                        id: 1,
+                        entry: entry(port),
+                        listener,
+                    },
+                )
+            }
+            Transport::Udp => {
+                let socket = std::net::UdpSocket::bind(self.address).expect("a port");
+                socket.set_nonblocking(true).expect("non-blocking");
+                let port = socket.local_addr().expect("bound").port();
+                (
+                    port,
+                    Command::ListenUdp {
+                        id: 1,
+                        entry: entry(port),
+                        socket,
+                    },
+                )
+            }
+        };
+        self.address.set_port(port);
+        self.apply(&make(port)).await;
+        self.workers[0]
+            .commands
+            .send(command)
+            .await
+            .expect("the worker runs");
+        self
+    }
+
+    /// Takes a table into force. Targets that are new are healthy.
+    pub async fn apply(&self, table: &api::Table) {
+        let published = {
+            let mut current = self.published.lock().expect("no test panics with it");
+            *current = Arc::new(Published::compile(table, Some(&current)));
+            Arc::clone(&current)
+        };
+        assert_eq!(published.table.problems, []);
+        assert_eq!(published.tls.problems, []);
+        for group in published.table.target_groups.values() {
+            for target in &group.targets {
+                if target.state.health() == Health::Initial {
+                    group.set_health(target, Health::Healthy, 1);
+                }
+            }
+        }
+        for worker in &self.workers {
+            let (done, taken) = tokio::sync::oneshot::channel();
+            let order = Command::Publish(Arc::clone(&published), done);
+            worker.commands.send(order).await.expect("the worker runs");
+            taken.await.expect("the worker answers");
+        }
+    }
+
+    /// Sets the health of all targets of a group.
+    pub fn set_health(&self, group: &str, health: Health) {
+        let current = self.published.lock().expect("no test panics with it");
+        let group = &current.table.target_groups[group];
+        for target in &group.targets {
+            group.set_health(target, health, 1);
+        }
+    }
+
+    /// Has the workers end as at the process's end.
+    pub async fn drain(&self) {
+        for worker in &self.workers {
+            worker
+                .commands
+                .send(Command::Drain)
+                .await
+                .expect("the worker runs");
+        }
+    }
+
+    /// A TLS connection to the listener.
+    pub async fn connect(&self, config: &Arc<ClientConfig>, name: &str) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.address)
+            .await
+            .expect("the listener accepts");
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
+        connector
+            .connect(name, stream)
+            .await
+            .expect("a TLS session")
     }
 }
