@@ -79,6 +79,14 @@ fn rolling_updates_stay_between_floor_and_ceiling() {
             "start new 2, leave t3, leave t2, drain t2, drain t3",
         ),
         (
+            "0/125 with 4: the one that leaves makes room enough",
+            service(4)
+                .percent(0, 125)
+                .deploy("new")
+                .tasks([old(1), fresh(3), gone(1)].concat()),
+            "",
+        ),
+        (
             "0/100 with 1: stops first",
             service(1).percent(0, 100).deploy("new").tasks(old(1)),
             "leave t0, drain t0",

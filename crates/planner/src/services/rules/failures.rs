@@ -172,6 +172,34 @@ fn failures_in_a_row_are_counted_once() {
 }
 
 #[test]
+fn what_was_counted_is_noted() {
+    let seen = service(3).tasks([
+        never_ran("old"),
+        TaskView {
+            noted: Noted::default(),
+            ..task("old")
+        },
+        TaskView {
+            noted: Noted::default(),
+            ..failing("old")
+        },
+        task("old"),
+    ]);
+    let noted = |ran, healthy, failing, ended| Noted {
+        ran,
+        healthy,
+        failing,
+        ended,
+    };
+    let want = [
+        ("t0".to_owned(), noted(false, false, false, true)),
+        ("t1".to_owned(), noted(true, true, false, false)),
+        ("t2".to_owned(), noted(true, false, true, false)),
+    ];
+    assert_eq!(plan(&seen, NOW).notes, want);
+}
+
+#[test]
 fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
     let broken = |enable, rollback| {
         service(2)
