@@ -1,3 +1,5 @@
+mod properties;
+
 use super::*;
 use crate::routing::{Header, RequestView, Scheme};
 use crate::table::fixture::{compile, fixed_rule, header, table, view};
