@@ -66,6 +66,7 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock::new(args.time_scale)),
         overcommit: true,
         listeners_on_loopback: true,
+        has_nodes: !args.no_node,
     })
     .await?;
     if args.no_node {
@@ -111,6 +112,8 @@ async fn stop(
     server.nodes.stop_all("Neargate was stopped").await?;
     tokio::select! {
         () = server.nodes.wait_until_idle() => {}
+        // A node that was killed just now is started again: who else stops the tasks that its successor adopts?
+        ended = node.keep_running() => return ended,
         () = signals.next() => eprintln!("neargate: not waiting for the tasks to be recorded as stopped"),
     }
     lb.stop().await?;

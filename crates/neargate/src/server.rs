@@ -13,12 +13,13 @@ use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
 use neargate_control::acm::{AcmService, Authority};
 use neargate_control::clock::Clock;
 use neargate_control::ecs::services::{Reconciler, ServiceBoard};
+use neargate_control::elbv2::{DataPlane, Elbv2Service, NoDataPlane};
 use neargate_control::iam::IamService;
 use neargate_control::lb::{LbApi, LbControl, LbSettings};
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
 use neargate_control::secrets::Secrets;
 use neargate_control::state::State;
-use neargate_control::{ec2, ecr, ecs, logs, sts};
+use neargate_control::{ec2, ecr, ecs, elbv2, logs, sts};
 use neargate_domain::Scope;
 use neargate_lb_api::lb_service_server::LbServiceServer;
 use neargate_log_store::LogStore;
@@ -45,6 +46,8 @@ pub struct ServerConfig {
     pub overcommit: bool,
     /// Listeners of load balancers are served on 127.0.0.1 too.
     pub listeners_on_loopback: bool,
+    /// Nodes and load balancers will connect; otherwise nothing that the APIs order is carried out.
+    pub has_nodes: bool,
 }
 
 /// A control plane that serves.
@@ -52,6 +55,8 @@ pub struct Server {
     pub state: State,
     pub nodes: Arc<NodeControl>,
     pub load_balancers: Arc<LbControl>,
+    /// What is known of the traffic.
+    pub data_plane: Arc<dyn DataPlane>,
     pub certificates: Certificates,
     pub services: Arc<Reconciler>,
     pub logs: LogStore,
@@ -124,10 +129,15 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         service_board.clone(),
         load_balancers.clone(),
     );
+    let data_plane: Arc<dyn DataPlane> = match config.has_nodes {
+        true => load_balancers.clone(),
+        false => Arc::new(NoDataPlane::default()),
+    };
     let server = Arc::new(Server {
         state,
         nodes,
         load_balancers,
+        data_plane,
         certificates,
         services,
         logs: log_store,
@@ -176,6 +186,8 @@ async fn run_controllers(server: Arc<Server>) {
         tokio::try_join!(
             server.nodes.run(),
             server.load_balancers.run(),
+            elbv2::drain::run(&server.state),
+            elbv2::activation::run(&server.state, &*server.data_plane),
             server.services.run(),
         )
     };
@@ -225,7 +237,12 @@ fn http(
         ))),
         neargate_aws_api::ec2::service(Arc::new(ec2::Ec2Service::new(
             server.state.clone(),
+            addresses.clone(),
+        ))),
+        neargate_aws_api::elbv2::service(Arc::new(Elbv2Service::new(
+            server.state.clone(),
             addresses,
+            server.data_plane.clone(),
         ))),
         neargate_aws_api::ecr::service(Arc::new(ecr::EcrService::new(
             server.registry.clone(),

@@ -38,12 +38,12 @@ pub fn conflict(code: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::client(code, message)
 }
 
-/// The interface belongs to a task. AWS: `OperationNotPermitted`.
+/// The interface belongs to a task or load balancer. AWS: `OperationNotPermitted`.
 pub fn requester_managed(id: &str) -> ApiError {
     ApiError::client(
         "OperationNotPermitted",
         format!(
-            "You do not have permission to change the network interface '{id}': it belongs to an ECS task, stop the task instead"
+            "You do not have permission to change the network interface '{id}': it belongs to an ECS task or a load balancer, stop or delete that instead"
         ),
     )
 }

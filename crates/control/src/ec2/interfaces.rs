@@ -23,6 +23,16 @@ const MAX_GROUPS: usize = 5;
 
 /// The account that owns what ECS attaches interfaces to, which is not the user's. AWS shows one of its own.
 const SERVICE_ACCOUNT: &str = "000000000001";
+/// Stands for load balancing in the same place.
+const LOAD_BALANCING: &str = "amazon-elb";
+
+/// Who manages an interface that has an owner.
+fn manager(attachment: &AttachmentRecord) -> &'static str {
+    match attachment.owner_arn.contains(":elasticloadbalancing:") {
+        true => LOAD_BALANCING,
+        false => SERVICE_ACCOUNT,
+    }
+}
 
 fn view(
     scope: &Scope,
@@ -65,7 +75,7 @@ fn view(
         requester_id: interface
             .attachment
             .as_ref()
-            .map(|_| SERVICE_ACCOUNT.to_owned()),
+            .map(|attachment| manager(attachment).to_owned()),
         requester_managed: Some(interface.attachment.is_some()),
         source_dest_check: Some(interface.source_dest_check),
         status: Some(status),
@@ -82,7 +92,7 @@ fn attachment_view(attachment: &AttachmentRecord) -> NetworkInterfaceAttachment 
         attachment_id: Some(attachment.id.clone()),
         delete_on_termination: Some(false),
         device_index: Some(1),
-        instance_owner_id: Some(SERVICE_ACCOUNT.to_owned()),
+        instance_owner_id: Some(manager(attachment).to_owned()),
         network_card_index: Some(0),
         status: Some(AttachmentStatus::Attached),
         ..Default::default()

@@ -6,7 +6,9 @@ use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
 use super::kind::{self, Kind};
-use super::records::{Ec2Record, SecurityGroupRecord, SubnetRecord, VpcRecord};
+use super::records::{
+    Ec2Record, InternetGatewayRecord, SecurityGroupRecord, SubnetRecord, VpcRecord,
+};
 use super::topology::{all, ensure_default_vpc};
 use crate::state::{State, StateError, Stored};
 
@@ -109,6 +111,18 @@ pub async fn subnet_of_address(
     Ok(subnets
         .into_iter()
         .find(|subnet| subnet.vpc_id == vpc_id && subnet.cidr.contains(&address)))
+}
+
+/// Whether a VPC reaches what is outside of it.
+pub async fn has_internet_gateway(
+    state: &State,
+    scope: &Scope,
+    vpc_id: &str,
+) -> Result<bool, StateError> {
+    let gateways = all::<InternetGatewayRecord>(state, scope).await?;
+    Ok(gateways
+        .iter()
+        .any(|gateway| gateway.vpc_id.as_deref() == Some(vpc_id)))
 }
 
 async fn lookup<T: Ec2Record>(

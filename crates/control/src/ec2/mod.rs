@@ -17,6 +17,7 @@ mod gateways;
 mod interfaces;
 pub mod keys;
 mod kind;
+mod load_balancer_interfaces;
 mod lookup;
 mod records;
 mod route_tables;
@@ -32,9 +33,13 @@ mod vpcs;
 mod zones;
 
 pub use addresses::AddressPool;
+pub use load_balancer_interfaces::{
+    LoadBalancerInterface, create_load_balancer_interface, release_load_balancer_interface,
+    set_interface_groups,
+};
 pub use lookup::{
     Ec2LookupError, default_security_group, lookup_security_groups, lookup_subnets, lookup_vpc,
-    subnet_of_address,
+    has_internet_gateway, subnet_of_address,
 };
 pub use records::{
     NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,

@@ -215,7 +215,7 @@ pub struct NetworkInterfaceRecord {
     pub description: String,
     pub security_group_ids: Vec<String>,
     pub source_dest_check: bool,
-    /// Set while a task owns it: users may not change, detach or delete it.
+    /// Set while a task or load balancer owns it: users may not change, detach or delete it.
     pub attachment: Option<AttachmentRecord>,
     pub created_at: Timestamp,
     pub tags: Tags,
@@ -225,8 +225,9 @@ pub struct NetworkInterfaceRecord {
 pub struct AttachmentRecord {
     /// `eni-attach-...`
     pub id: String,
-    /// ARN of the task that owns the interface.
-    pub task_arn: String,
+    /// ARN of the task or load balancer that owns the interface.
+    #[serde(alias = "task_arn")]
+    pub owner_arn: String,
     pub attached_at: Timestamp,
 }
 

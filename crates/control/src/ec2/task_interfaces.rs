@@ -61,7 +61,7 @@ pub async fn create_task_interface(
         .to_string();
     interface.attachment = Some(AttachmentRecord {
         id: ec2_id("eni-attach", &mut rand::rng()),
-        task_arn: wanted.task_arn.to_owned(),
+        owner_arn: wanted.task_arn.to_owned(),
         attached_at: wanted.now,
     });
     write_interface(

@@ -51,14 +51,6 @@ pub fn invalid_target(message: impl Into<String>) -> ApiError {
     InvalidTargetException::new(message).into()
 }
 
-/// The model's form for a value outside its enumeration.
-pub fn not_among(value: &str, at: &str, allowed: &[&str]) -> ApiError {
-    validation(format!(
-        "1 validation error detected: Value '{value}' at '{at}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
-        allowed.join(", ")
-    ))
-}
-
 pub fn invalid_marker() -> ApiError {
     validation("The marker is not one that this operation answered with")
 }

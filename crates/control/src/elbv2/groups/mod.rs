@@ -1,5 +1,19 @@
 //! Target groups.
 
+mod attributes;
+mod create;
+mod delete;
+mod describe;
+mod health_check;
+mod modify;
+mod view;
+
+pub use attributes::{describe as describe_attributes, modify as modify_attributes};
+pub use create::create;
+pub use delete::delete;
+pub use describe::describe;
+pub use modify::modify;
+
 pub use super::uses::load_balancer_of;
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! Load balancing on a real store, where what matters is not on the wire: time, conflicts, transactions of others.
