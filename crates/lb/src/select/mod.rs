@@ -175,7 +175,7 @@ fn pick<'g>(
     })
 }
 
-/// Shares by how far each target's slow start has come. `None`: all are in it, and share evenly.
+/// Shares by how far each target's slow start has come. `None`: all share evenly, since all or none are in it.
 fn by_slow_start(
     group: &TargetGroup,
     indices: &[usize],
@@ -184,7 +184,14 @@ fn by_slow_start(
 ) -> Option<usize> {
     const FULL_SHARE: u64 = 1000;
     let share = |index: usize| group.slow_start_share(&group.targets[index], now_millis);
-    if indices.iter().all(|&index| share(index).is_some()) {
+    let slow = indices
+        .iter()
+        .filter(|&&index| share(index).is_some())
+        .count();
+    if slow == 0 {
+        group.end_slow_starts(now_millis);
+    }
+    if slow == 0 || slow == indices.len() {
         return None;
     }
     let weight = |index: usize| share(index).unwrap_or(FULL_SHARE);

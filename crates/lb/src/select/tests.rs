@@ -213,6 +213,13 @@ fn slow_start_ramps_up_from_healthy() {
         let share = shares(group, 1000, None, NOW + after_secs * 1000)["2"] / 10;
         assert!(share.abs_diff(want_percent) <= 1, "{name}: {share} %");
     }
+    assert!(
+        !group.pool().all.slow_start,
+        "nobody looks at slow starts that are over"
+    );
+    group.set_health(&group.targets[1], Health::Unhealthy, NOW + 1000);
+    become_healthy(1, NOW + 1500);
+    assert!(group.targets[1].state.slow_start_from().is_some());
     group.set_health(&group.targets[1], Health::Unhealthy, NOW + 1000);
     assert_eq!(
         group.targets[1].state.slow_start_from(),

@@ -209,6 +209,18 @@ impl TargetGroup {
         (passed < length).then(|| (passed * 1000 / length).max(1))
     }
 
+    /// Forgets slow starts that are over, so that requests need not look at them any more.
+    pub(crate) fn end_slow_starts(&self, now_millis: u64) {
+        for target in &self.targets {
+            if let Some(from) = target.state.slow_start_from()
+                && self.slow_start_share(target, now_millis).is_none()
+            {
+                target.state.end_slow_start(from);
+            }
+        }
+        self.state.changed();
+    }
+
     /// The targets that requests may go to now.
     pub fn pool(&self) -> arc_swap::Guard<Arc<Pool>> {
         let pool = self.pool.load();

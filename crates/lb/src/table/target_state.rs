@@ -65,6 +65,13 @@ impl TargetState {
             .store(millis.unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// Ends the slow start that began at `from`, but not one that has begun since.
+    pub(super) fn end_slow_start(&self, from: u64) {
+        let order = Ordering::Relaxed;
+        // Someone else ended it, or a new one has begun: either is as it should be.
+        let _ = self.slow_start_from.compare_exchange(from, 0, order, order);
+    }
+
     pub(crate) fn request_began(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
