@@ -6,6 +6,23 @@ use super::memory::BackOff;
 use super::timing::Timing;
 
 impl BackOff {
+    /// The back-off when tasks could not even be created, or `None` if that has been taken account of.
+    pub(super) fn after_trouble(
+        before: Option<Self>,
+        now: Timestamp,
+        timing: &Timing,
+    ) -> Option<Self> {
+        match before {
+            Some(before) if !before.launched => None,
+            before => Some(Self::after_failure(
+                before,
+                Timestamp(i64::MAX),
+                now,
+                timing,
+            )),
+        }
+    }
+
     /// The back-off after a task, created at `created_at`, was found at `now` to have ended before it ran. Tasks that
     /// were launched together and fail together are one round.
     pub(super) fn after_failure(
@@ -28,6 +45,7 @@ impl BackOff {
             rounds,
             since: now,
             until: now.plus_millis(wait),
+            launched: false,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::launch_rate;
+use super::launching::{note_launch, note_trouble};
 use super::pass::Pass;
 use super::plan::{Start, Waiting};
 use super::snapshot::{GroupState, Instance};
@@ -82,6 +83,7 @@ fn launch(pass: &mut Pass<'_>, group: usize, missing: &[&Instance]) {
     if missing.is_empty() {
         return;
     }
+    note_trouble(pass, group);
     if let Some(back_off) = pass.groups[group].memory.back_off
         && pass.now < back_off.until
     {
@@ -105,6 +107,7 @@ fn launch(pass: &mut Pass<'_>, group: usize, missing: &[&Instance]) {
         pass.plan.starts.push(start);
     }
     launch_rate::spend(&mut pass.memory, &timing, pass.now, allowed);
+    note_launch(pass, group, allowed);
     if allowed < missing.len() {
         let until = launch_rate::next(&pass.memory, &timing, pass.now);
         pass.wake_at(until);

@@ -1,6 +1,7 @@
 //! Starts tasks as far as the ceiling, the back-off, the launch rate and places allow.
 
 use super::launch_rate;
+use super::memory::BackOff;
 use super::pass::Pass;
 use super::plan::{Start, Waiting};
 use super::spread::Spread;
@@ -32,6 +33,7 @@ impl Launcher {
         if count == 0 {
             return 0;
         }
+        note_trouble(pass, group);
         if let Some(back_off) = pass.groups[group].memory.back_off
             && pass.now < back_off.until
         {
@@ -53,6 +55,7 @@ impl Launcher {
         let allowed = fits.min(launch_rate::allowance(&pass.memory, &timing, pass.now));
         let placed = place(pass, group, allowed, rebalances);
         launch_rate::spend(&mut pass.memory, &timing, pass.now, placed);
+        note_launch(pass, group, placed);
         if allowed < fits {
             let until = launch_rate::next(&pass.memory, &timing, pass.now);
             pass.wake_at(until);
@@ -92,6 +95,24 @@ fn place(pass: &mut Pass<'_>, group: usize, count: usize, rebalances: bool) -> u
         }
     }
     placed
+}
+
+/// The last launch came to nothing: the next one waits, or the planner and its caller would go round in circles.
+pub(super) fn note_trouble(pass: &mut Pass<'_>, group: usize) {
+    if pass.seen.placement_trouble.is_some() {
+        let memory = &mut pass.groups[group].memory;
+        let next = BackOff::after_trouble(memory.back_off, pass.now, &pass.seen.timing);
+        memory.back_off = next.or(memory.back_off);
+    }
+}
+
+/// What becomes of these tasks decides how the back-off goes on.
+pub(super) fn note_launch(pass: &mut Pass<'_>, group: usize, count: usize) {
+    if let Some(back_off) = &mut pass.groups[group].memory.back_off
+        && count > 0
+    {
+        back_off.launched = true;
+    }
 }
 
 /// Tasks that are on their way out and will make room.

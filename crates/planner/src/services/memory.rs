@@ -60,6 +60,9 @@ pub struct BackOff {
     pub since: Timestamp,
     /// Nothing is launched before.
     pub until: Timestamp,
+    /// The next round has been launched.
+    #[serde(default)]
+    pub launched: bool,
 }
 
 /// What the planner remembers about the service as a whole.

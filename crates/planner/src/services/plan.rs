@@ -14,9 +14,9 @@ use super::memory::{GroupMemory, Noted, ServiceMemory};
 /// unchanged snapshot and the same `now` gives the same plan.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ServicePlan {
-    /// Tasks to create. [`super::events::started`] words the event, once they have ids. A task that cannot be created
-    /// (no address is left in the subnet) is created as one that ended with `FailedToStart`, so that the back-off
-    /// counts it; otherwise the next plan would start it again at once.
+    /// Tasks to create. [`super::events::started`] words the event, once they have ids. If some cannot be created (no
+    /// address is left in the subnet), the next snapshot says so in `placement_trouble`, and until the launches after it
+    /// succeed: then the back-off applies, otherwise the next plan would start them again at once.
     pub starts: Vec<Start>,
     /// Targets to register.
     pub register: Vec<TargetChange>,

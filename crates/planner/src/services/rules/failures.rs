@@ -407,6 +407,39 @@ fn tasks_that_never_run_are_launched_at_longer_and_longer_intervals() {
 }
 
 #[test]
+fn launches_that_come_to_nothing_wait_too() {
+    let mut seen = service(2).but(|s| s.placement_trouble = Some("RESOURCE:ENI".to_owned()));
+    let mut now = NOW;
+    for (name, wants, waits_secs) in [
+        ("it has just failed", "", 10),
+        ("asked again at once", "", 10),
+        ("the wait is over", "start old 2", 0),
+        ("failed again", "", 20),
+        ("the second wait is over", "start old 2", 0),
+        ("failed a third time", "", 40),
+    ] {
+        let made = plan(&seen, now);
+        assert_eq!(deeds(&made), wants, "{name}");
+        if let Some(memory) = made.group_memory.get("old") {
+            seen.groups[0].memory = memory.clone();
+        }
+        if let Some(memory) = made.memory {
+            seen.memory = memory;
+        }
+        if wants.is_empty() {
+            assert_eq!(
+                made.wake_at,
+                Some(now.plus_millis(waits_secs * 1_000)),
+                "{name}"
+            );
+        }
+        if !name.starts_with("it has just") && wants.is_empty() {
+            now = made.wake_at.expect("a wake-up");
+        }
+    }
+}
+
+#[test]
 fn the_event_comes_when_it_is_a_habit() {
     let impaired = "(service web) is unable to consistently start tasks successfully.";
     for (rounds, want) in [(0, false), (1, false), (2, true), (7, true)] {
@@ -415,6 +448,7 @@ fn the_event_comes_when_it_is_a_habit() {
                 rounds,
                 since: Timestamp(0),
                 until: Timestamp(0),
+                launched: true,
             });
         });
         assert_eq!(
