@@ -107,7 +107,7 @@ mod tests {
         want: Result<Option<(u16, Body, bool)>, BadHead>,
     ) {
         let got = parse(head.as_bytes(), request_is_head, |facts, _, _| {
-            (facts.status, facts.framing, facts.persistent)
+            (facts.status, facts.body, facts.persistent)
         });
         assert_eq!(got, want, "{name}");
     }
