@@ -62,6 +62,8 @@ impl Launcher {
             pass.wait_for(Waiting::LaunchRate { until });
         }
         if placed < allowed {
+            // A subnet that comes back is no change of the service.
+            pass.wake_at(pass.now.plus_millis(timing.back_off_first_millis));
             pass.wait_for(Waiting::PlaceToStart);
         }
         self.room -= placed;
