@@ -93,6 +93,11 @@ pub fn is_service(key: &str) -> bool {
     kind_of(key) == Some("services")
 }
 
+/// Whether a key under [`ALL`] is a service deployment's.
+pub fn is_service_deployment(key: &str) -> bool {
+    kind_of(key) == Some("service-deployments")
+}
+
 fn kind_of(key: &str) -> Option<&str> {
     key.strip_prefix(ALL)?.split('/').nth(2)
 }

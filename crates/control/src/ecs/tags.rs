@@ -141,7 +141,7 @@ impl Tagged {
             Self::Service { cluster, name } => edit_record!(
                 ServiceRecord,
                 keys::service(scope, cluster, name),
-                errors::service_not_found()
+                missing("service")
             ),
             Self::Task { cluster, id } => {
                 edit_record!(TaskRecord, keys::task(scope, cluster, id), missing("task"))

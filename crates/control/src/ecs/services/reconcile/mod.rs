@@ -7,6 +7,7 @@
 mod act;
 mod events;
 mod history;
+mod retention;
 mod snapshot;
 mod targets;
 
@@ -97,6 +98,7 @@ impl Reconciler {
             self.board.follow(&self.state),
             self.follow_health(),
             self.work(),
+            self.sweep(),
         )?;
         Ok(())
     }
