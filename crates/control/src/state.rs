@@ -2,7 +2,10 @@
 //!
 //! A record is a serde structure kept as JSON under a path (see `keys` of each service). A change is one transaction:
 //! [`Changes`] gathers what must still hold and what is to be written, [`State::commit`] does it at once or says that
-//! somebody else was first, and [`State::retrying`] runs such a read-decide-commit again.
+//! somebody else was first, and [`State::retrying`] runs such a read-decide-commit again. Where many calls change the
+//! same record, [`State::chained`] lets them follow each other instead.
+
+mod chain;
 
 use std::future::Future;
 use std::ops::Bound;
@@ -29,6 +32,7 @@ const MAX_COMMIT_TRIES: usize = 64;
 pub struct State {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    chains: Arc<chain::Chains>,
 }
 
 /// A record with what is needed to change it only if nobody else did.
@@ -76,7 +80,11 @@ pub struct Page<T> {
 
 impl State {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self {
+            store,
+            clock,
+            chains: Arc::default(),
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -294,15 +302,19 @@ impl Changes {
     }
 
     fn push_put<T: Serialize>(&mut self, key: Bytes, record: &T) -> &mut Self {
-        let value = serde_json::to_vec(record)
-            .expect("records are plain data with string keys, which JSON can hold");
         self.0.ops.push(Op::Put {
             key,
-            value: value.into(),
+            value: encode(record),
             lease: 0,
         });
         self
     }
+}
+
+fn encode<T: Serialize>(record: &T) -> Bytes {
+    serde_json::to_vec(record)
+        .expect("records are plain data with string keys, which JSON can hold")
+        .into()
 }
 
 /// All keys that start with `prefix`.

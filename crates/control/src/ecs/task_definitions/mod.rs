@@ -14,7 +14,7 @@ use super::records::{FamilyRecord, TaskDefinitionRecord, TaskRecord};
 use super::{errors, keys, tags};
 use crate::page;
 use crate::scope_of;
-use crate::state::{Changes, State, Stored};
+use crate::state::{Attempt, Changes, State, Stored};
 
 /// Most results of a page of ListTaskDefinitions and ListTaskDefinitionFamilies, and what a page has by default.
 const MAX_PAGE: i32 = 100;
@@ -128,41 +128,39 @@ pub async fn register(
     let tags = tags::checked(request.tags.take())?;
     let family_key = keys::family(&scope, &request.family);
     let registered_by = super::caller_arn(context);
-    state
+    // Deployments register the same family all the time, and all of them count up the same record.
+    let definition = state
         .retrying(|| async {
-            let family: Option<Stored<FamilyRecord>> = state.get(&family_key).await?;
-            let revision = family.as_ref().map_or(0, |f| f.record.last_revision) + 1;
-            let definition = normalize::definition(
-                request.clone(),
-                &scope,
-                revision,
-                &registered_by,
-                state.now(),
-            );
-            let counter = FamilyRecord {
-                family: request.family.clone(),
-                last_revision: revision,
-            };
-            let record = TaskDefinitionRecord {
-                definition: definition.clone(),
-                tags: tags.clone(),
-            };
-            let mut changes = Changes::new();
-            match &family {
-                Some(read) => changes.replace(read, &counter),
-                None => changes.create(&family_key, &counter),
-            };
-            changes.create(
-                &keys::task_definition(&scope, &request.family, revision),
-                &record,
-            );
-            state.commit(changes).await?;
-            Ok(RegisterTaskDefinitionResponse {
-                task_definition: Some(definition),
-                tags: (!tags.is_empty()).then(|| tags::to_api(&tags)),
-            })
+            let definition = state.chained(&family_key, |family: Option<FamilyRecord>| {
+                let revision = family.map_or(0, |f| f.last_revision) + 1;
+                let counter = FamilyRecord {
+                    family: request.family.clone(),
+                    last_revision: revision,
+                };
+                let record = TaskDefinitionRecord {
+                    definition: normalize::definition(
+                        request.clone(),
+                        &scope,
+                        revision,
+                        &registered_by,
+                        state.now(),
+                    ),
+                    tags: tags.clone(),
+                };
+                let mut changes = Changes::new();
+                changes.create(
+                    &keys::task_definition(&scope, &request.family, revision),
+                    &record,
+                );
+                (counter, changes, record.definition)
+            });
+            Ok::<_, Attempt<ApiError>>(definition.await?)
         })
-        .await
+        .await?;
+    Ok(RegisterTaskDefinitionResponse {
+        task_definition: Some(definition),
+        tags: (!tags.is_empty()).then(|| tags::to_api(&tags)),
+    })
 }
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskDefinition.html>
