@@ -8,18 +8,19 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid};
 
 use crate::args::{Args, UsageError};
+use crate::claim::Claim;
 use crate::files;
 use crate::journal;
 use crate::run::Shim;
 use crate::spec::{ShimSpec, SpecError};
 
-const LOCK: &str = "shim.lock";
 /// The shim is the last that the kernel should kill when memory runs out.
 const OOM_SCORE_ADJ: &str = "-999";
 /// What the child says to its waiting parent when all is well.
@@ -64,6 +65,10 @@ impl ShimError {
 pub(crate) fn start(args: Args) -> Result<(), ShimError> {
     close_inherited();
     std::env::set_current_dir(&args.dir).map_err(ShimError::io("task directory"))?;
+    // Before anything is read: a node that was started meanwhile may take the directory away.
+    let claim = Claim::take(Path::new("."))
+        .map_err(ShimError::io(files::LOCK))?
+        .ok_or(ShimError::Running)?;
     let text = fs::read(files::SPEC).map_err(ShimError::io("shim.json"))?;
     let spec: ShimSpec = serde_json::from_slice(&text)?;
     drop(text);
@@ -74,6 +79,7 @@ pub(crate) fn start(args: Args) -> Result<(), ShimError> {
     // SAFETY: no thread has been started (see `main`), so the child may do everything the parent may.
     match unsafe { fork() }.map_err(ShimError::errno("fork"))? {
         ForkResult::Parent { child } => {
+            claim.leave_to_child();
             drop(to_parent);
             wait_until_ready(from_child, child)
         }
@@ -132,7 +138,6 @@ fn leave_session() -> Result<(), ShimError> {
 
 /// `report` is told once the shim listens, and closed.
 fn become_shim(spec: ShimSpec, report: &mut Option<fs::File>) -> Result<(), ShimError> {
-    let _lock = lock_directory()?;
     if fs::exists(files::STATE).map_err(ShimError::io("state.json"))? {
         return Err(ShimError::Ran);
     }
@@ -146,20 +151,6 @@ fn become_shim(spec: ShimSpec, report: &mut Option<fs::File>) -> Result<(), Shim
         let _ = report.write_all(&[READY]);
     }
     shim.run().map_err(ShimError::errno("epoll"))
-}
-
-/// Held while the shim lives; tells a second one to keep away.
-fn lock_directory() -> Result<Flock<fs::File>, ShimError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(LOCK)
-        .map_err(ShimError::io(LOCK))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => ShimError::Running,
-        errno => ShimError::errno(LOCK)(errno),
-    })
 }
 
 /// Descriptors that the caller has forgotten to close: a shim that kept the server's port would keep it for years.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const SPEC: &str = "shim.json";
 pub(crate) const SOCKET: &str = "shim.sock";
 pub(crate) const STATE: &str = "state.json";
+/// Held while a shim lives, from before it reads what it shall run.
+pub(crate) const LOCK: &str = "shim.lock";
 pub(crate) const JOURNAL: &str = "shim.log";
 
 /// Where the shim keeps pid files and the like of one container.

@@ -14,6 +14,7 @@
 //! containers, kills the task's cgroup, and reports the task as stopped. A second shim never takes over a directory:
 //! it refuses to start where a `state.json` exists, so no container can run twice.
 
+pub mod claim;
 pub mod client;
 pub mod protocol;
 pub mod spec;

@@ -61,6 +61,9 @@ pub struct ContainerSpec {
     /// `interactive`: stdin stays open (nothing ever comes); otherwise it is `/dev/null`.
     #[serde(default)]
     pub stdin_open: bool,
+    /// `pseudoTerminal`: all three of its streams are one terminal, which is read as its output.
+    #[serde(default)]
+    pub terminal: bool,
 }
 
 /// One entry of `dependsOn`.

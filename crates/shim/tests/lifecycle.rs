@@ -545,6 +545,19 @@ fn a_spec_that_makes_no_sense_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_container_with_a_terminal_logs_what_it_writes_there() {
+    let mut task = Task::new(&any_runtime());
+    let script =
+        "test -t 0 && test -t 1 && test -t 2 && echo terminal; echo out; echo err >&2; exit 3";
+    task.container("app", script).terminal = true;
+    let mut watcher = task.start();
+    let state = watcher.wait_until_stopped();
+    assert_eq!(of(&state, "app").exit_code, Some(3));
+    assert_eq!(task.messages("app"), ["terminal\r", "out\r", "err\r"]);
+    task.finish(&mut watcher);
+}
+
+#[test]
 fn an_interactive_container_keeps_its_stdin() {
     for (name, stdin_open, want) in [("closed", false, Some(0)), ("open", true, None)] {
         let mut task = Task::new(&any_runtime());

@@ -3,12 +3,17 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use neargate_node_api::{TaskObserved, TaskPhase, TaskSpec};
+use neargate_shim::claim::Claim;
 
 use super::shim_link::ShimLink;
 use super::task::{Entry, TaskActor, Wanted, remove_host_state, report_of_ended};
 use super::{AgentError, Host, files, start};
+
+/// Between two looks at a shim that is beginning, which takes it some milliseconds.
+const SHIM_BEGIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes actors of the tasks on disk, takes over the addresses of load balancers, and removes from the host what belongs
 /// to none. Answers which addresses of load balancers are there.
@@ -56,54 +61,84 @@ async fn adopt(host: &Arc<Host>, task_id: &str, spec: TaskSpec, report: TaskObse
         return false;
     }
     let dir = host.paths.task(task_id);
-    match ShimLink::connect(&dir).await {
-        Ok(link) => {
-            let network = match start::interface_of(&spec) {
-                Ok(interface) => host
-                    .network
-                    .adopt(task_id, interface)
-                    .await
-                    .map_err(|e| e.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            let wanted = match network {
-                Ok(_) => Wanted::Run,
-                Err(error) => {
-                    tracing::error!(
-                        task = task_id,
-                        error,
-                        "a task without its network is stopped"
-                    );
-                    Wanted::Stop
-                }
-            };
+    let claim = match find_shim(&dir).await {
+        Found::Running(link) => {
+            let wanted = adopt_network(host, task_id, &spec).await;
             tracing::info!(task = task_id, "a running task is adopted");
             spawn(host, task_id, spec, report, Entry::Adopted(link), wanted);
-            true
+            return true;
         }
-        Err(_) if dir.join("state.json").exists() => {
-            // The shim has ended, or was killed: its state tells what is known.
-            let actor_report = report_of_ended(&dir, report);
-            spawn(
-                host,
-                task_id,
-                spec,
-                actor_report,
-                Entry::Ended,
-                Wanted::Stop,
-            );
-            false
+        Found::Ended(claim) => claim,
+    };
+    if dir.join("state.json").exists() {
+        // The shim has ended, or was killed: its state tells what is known.
+        let report = report_of_ended(&dir, report);
+        spawn(host, task_id, spec, report, Entry::Ended, Wanted::Stop);
+    } else {
+        // Killed before the shim began. The server sends the task again, and it starts from nothing.
+        tracing::info!(task = task_id, "a half-made task is made again");
+        take_apart(host, task_id, report, claim).await;
+    }
+    false
+}
+
+enum Found {
+    Running(ShimLink),
+    /// No shim runs, and while this is kept none begins.
+    Ended(Option<Claim>),
+}
+
+/// The shim of a task. One that the killed node was just starting is waited for.
+async fn find_shim(dir: &Path) -> Found {
+    loop {
+        if let Ok(link) = ShimLink::connect(dir).await {
+            return Found::Running(link);
         }
-        Err(_) => {
-            // Killed before the shim began. The server sends the task again, and it starts from nothing.
-            tracing::info!(
-                task = task_id,
-                "a half-made task is removed, to be made again"
-            );
-            discard(host, task_id).await;
-            false
+        match Claim::take(dir) {
+            Ok(Some(claim)) => return Found::Ended(Some(claim)),
+            // It listens soon, or dies; nothing tells which but looking again.
+            Ok(None) => tokio::time::sleep(SHIM_BEGIN_PAUSE).await,
+            Err(error) => {
+                tracing::error!(dir = %dir.display(), %error, "a task's directory cannot be locked");
+                return Found::Ended(None);
+            }
         }
     }
+}
+
+async fn adopt_network(host: &Arc<Host>, task_id: &str, spec: &TaskSpec) -> Wanted {
+    let adopted = match start::interface_of(spec) {
+        Ok(interface) => {
+            let adopted = host.network.adopt(task_id, interface).await;
+            adopted.map(|_| ()).map_err(|e| e.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match adopted {
+        Ok(()) => Wanted::Run,
+        Err(error) => {
+            tracing::error!(
+                task = task_id,
+                error,
+                "a task without its network is stopped"
+            );
+            Wanted::Stop
+        }
+    }
+}
+
+/// Removes what there is of a task but the word that it was begun: the server heard that it was, and would take the
+/// task for lost if this node did not know it.
+async fn take_apart(host: &Arc<Host>, task_id: &str, report: TaskObserved, claim: Option<Claim>) {
+    let dir = host.paths.task(task_id);
+    start::end_pid_namespace(&dir);
+    remove_host_state(host, task_id).await;
+    if let Some(claim) = &claim
+        && let Err(error) = claim.clear(&dir, &[files::SPEC, files::REPORT])
+    {
+        tracing::warn!(task = task_id, %error, "a half-made task's directory is not empty");
+    }
+    host.half_made(task_id, &report);
 }
 
 fn spawn(
@@ -127,6 +162,13 @@ fn spawn(
 }
 
 async fn discard(host: &Arc<Host>, task_id: &str) {
+    // Held until the directory is gone, so that no shim begins in it.
+    let _claim = match find_shim(&host.paths.task(task_id)).await {
+        // Without a record nobody may talk to it; it ends with its cgroup.
+        Found::Running(_) => None,
+        Found::Ended(claim) => claim,
+    };
+    start::end_pid_namespace(&host.paths.task(task_id));
     remove_host_state(host, task_id).await;
     if let Err(error) = std::fs::remove_dir_all(host.paths.task(task_id)) {
         tracing::warn!(task = task_id, %error, "a half-made task's directory is left");

@@ -149,7 +149,7 @@ fn settings(container: &node::Container) -> ContainerSettings {
         environment: pairs(&container.environment),
         working_directory: container.working_directory.clone(),
         readonly_root_filesystem: container.readonly_root_filesystem,
-        // The shim reads pipes; a terminal of the container's own has nobody at its other end under Fargate.
+        // The shim gives the container a terminal for its streams; to the runtime they are files like any.
         pseudo_terminal: false,
         init_process_enabled: container.init_process_enabled,
         cpu_units: container.cpu_units,
@@ -303,5 +303,6 @@ fn container_spec(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> shim::Container
             }),
         log,
         stdin_open: container.interactive,
+        terminal: container.pseudo_terminal,
     }
 }

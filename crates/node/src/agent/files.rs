@@ -8,8 +8,8 @@ use std::path::Path;
 use neargate_node_api::{TaskObserved, TaskSpec};
 use prost::Message as _;
 
-const SPEC: &str = "spec.pb";
-const REPORT: &str = "report.pb";
+pub const SPEC: &str = "spec.pb";
+pub const REPORT: &str = "report.pb";
 
 /// Keeps a task's spec without its registry passwords, which must not be on disk in clear. They are needed for the pull
 /// only; a node that is killed before it gets the spec again from the server.

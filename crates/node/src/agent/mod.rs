@@ -16,6 +16,7 @@ mod reports;
 mod shim_link;
 mod start;
 mod task;
+mod volumes;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -57,6 +58,8 @@ pub struct Host {
     pub policies: watch::Sender<u64>,
     pub load_balancers: LoadBalancers,
     tasks: Mutex<HashMap<String, TaskHandle>>,
+    /// ARNs of tasks that an earlier process had begun to make, by id: they wait for the server to send them again.
+    half_made: Mutex<HashMap<String, String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +143,7 @@ impl Host {
             policies: watch::Sender::new(0),
             load_balancers,
             tasks: Mutex::default(),
+            half_made: Mutex::default(),
             config,
         })
     }
@@ -173,6 +177,7 @@ impl Host {
                 .tasks
                 .lock()
                 .keys()
+                .chain(self.half_made.lock().keys())
                 .filter(|id| !named.contains(*id))
                 .cloned()
                 .collect();
@@ -195,6 +200,7 @@ impl Host {
             return;
         }
         let Some(spec) = task.spec else { return };
+        self.half_made.lock().remove(&task_id);
         let report = task::first_report(&task.task_arn, &spec);
         let handle = TaskActor::spawn(
             self.clone(),
@@ -210,7 +216,22 @@ impl Host {
     fn forget(&self, task_id: &str) {
         if let Some(handle) = self.tasks.lock().get(task_id) {
             handle.wanted.send_replace(Wanted::Forget);
+            return;
         }
+        if let Some(arn) = self.half_made.lock().remove(task_id) {
+            self.reports.remove(&arn);
+            if let Err(error) = std::fs::remove_dir_all(self.paths.task(task_id)) {
+                tracing::warn!(task = task_id, %error, "a task's directory could not be removed");
+            }
+        }
+    }
+
+    /// Keeps the server's knowledge of a task that shall be made again.
+    fn half_made(&self, task_id: &str, report: &node::TaskObserved) {
+        self.half_made
+            .lock()
+            .insert(task_id.to_owned(), report.task_arn.clone());
+        self.reports.put(report.clone());
     }
 
     /// An actor has removed the last of its task.

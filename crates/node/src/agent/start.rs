@@ -12,12 +12,15 @@ use neargate_shim::spec::RuntimeCommand;
 
 use super::Host;
 use super::bundle::{self, Prepared, TaskDir};
+use super::volumes;
 use crate::images::{ImageSource, Platform, PullError, PulledImage};
 use crate::network::{NetworkError, task_files};
 
 const MIB: u64 = 1024 * 1024;
 /// Processes of a whole task.
 const TASK_PIDS_MAX: u64 = 65_536;
+/// In a task's directory: the process that holds the pid namespace which the containers share.
+const PAUSE_PID: &str = "pause.pid";
 
 /// Why a task did not start: its `stoppedReason`, and the container's `reason` where one container is the cause.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -140,11 +143,13 @@ pub fn launch(
             .map_err(|e| {
                 StartError::container(&container.name, format!("CannotCreateContainerError: {e}"))
             })?;
-        prepared.push(Prepared {
+        let one = Prepared {
             container,
             image,
             rootfs,
-        });
+        };
+        volumes::fill(&dir, &one)?;
+        prepared.push(one);
     }
     let pid_namespace = spec
         .share_pid_namespace
@@ -181,7 +186,7 @@ fn shared_pid_namespace(
     task_dir: &Path,
     cgroup: &TaskCgroup,
 ) -> Result<PathBuf, StartError> {
-    let pid_file = task_dir.join("pause.pid");
+    let pid_file = task_dir.join(PAUSE_PID);
     let output = std::process::Command::new(&host.config.program)
         .args(["oci-runtime", "--root"])
         .arg(host.paths.runtime_root())
@@ -202,6 +207,25 @@ fn shared_pid_namespace(
     let pid: i32 = pid.trim().parse().map_err(StartError::task)?;
     cgroup.hold(pid).map_err(StartError::task)?;
     Ok(PathBuf::from(format!("/proc/{pid}/ns/pid")))
+}
+
+/// Ends the process that holds a shared pid namespace, if a killed node had it made and not yet put into the cgroup.
+pub fn end_pid_namespace(task_dir: &Path) {
+    let pid_file = task_dir.join(PAUSE_PID);
+    let pid = std::fs::read_to_string(&pid_file).ok();
+    let Some(pid) = pid.and_then(|pid| pid.trim().parse::<i32>().ok()) else {
+        return;
+    };
+    // The number may be another process's by now: this one was told the file's name.
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let name = pid_file.as_os_str().as_encoded_bytes();
+    if command.split(|b| *b == 0).any(|word| word == name) {
+        // Gone already is what is wanted.
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGKILL,
+        );
+    }
 }
 
 fn limits(spec: &node::TaskSpec) -> TaskLimits {

@@ -7,6 +7,7 @@ mod publishing;
 mod requests;
 mod runtime;
 mod starting;
+mod terminal;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! The containers' pipes.
+//! The containers' pipes and terminals.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -140,6 +140,11 @@ impl Shim {
         buffer.resize(READ_BYTES, 0);
         let turn = match stream.file.read(buffer) {
             Ok(0) => {
+                stream.splitter.finish(&mut take);
+                Turn::Ended
+            }
+            // So ends a terminal whose other end nobody holds any more.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => {
                 stream.splitter.finish(&mut take);
                 Turn::Ended
             }

@@ -12,7 +12,7 @@ use nix::unistd::pipe2;
 
 use super::children::Job;
 use super::runtime::{self, Streams};
-use super::{Container, Shim};
+use super::{Container, Shim, terminal};
 use crate::clock::wall_millis;
 use crate::state::ProcessId;
 
@@ -43,12 +43,22 @@ impl Shim {
         let files = &container.files;
         remove_if_there(&files.init_pid)?;
         remove_if_there(&files.log)?;
-        let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
-        let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-        let (child_stdin, stdin) = match spec.stdin_open {
-            true => pipe2(OFlag::O_CLOEXEC).map(|(read, write)| (Some(read), Some(write)))?,
-            false => (None, None),
-        };
+        let (stdout, child_stdout, stderr, child_stderr, child_stdin, stdin);
+        if spec.terminal {
+            let opened = terminal::open(&files.bundle)?;
+            (child_stdin, stdin) = (Some(opened.container.try_clone()?), None);
+            // What comes out of the terminal comes out of one stream; the other one is at its end at once.
+            (stderr, _) = pipe2(OFlag::O_CLOEXEC)?;
+            child_stderr = opened.container.try_clone()?;
+            (stdout, child_stdout) = (opened.shim, opened.container);
+        } else {
+            (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
+            (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
+            (child_stdin, stdin) = match spec.stdin_open {
+                true => pipe2(OFlag::O_CLOEXEC).map(|(read, write)| (Some(read), Some(write)))?,
+                false => (None, None),
+            };
+        }
         let pid = runtime::spawn(
             &self.spec.runtime,
             &files.log,

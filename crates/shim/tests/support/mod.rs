@@ -129,6 +129,7 @@ impl Task {
             restart_policy: None,
             log: LogSpec::default(),
             stdin_open: false,
+            terminal: false,
         });
         self.spec.containers.last_mut().expect("just pushed")
     }
