@@ -59,8 +59,8 @@ def busybox_layer() -> bytes:
     return layer.finish()
 
 
-def write_layout(directory: Path, layer: bytes, **config) -> None:
-    """An image layout with one layer; `config` is the image configuration's."""
+def write_layout(directory: Path, layer: bytes, more: list[bytes] = (), **config) -> None:
+    """An image layout with a layer, and more on top of it; `config` is the image configuration's."""
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
@@ -69,19 +69,20 @@ def write_layout(directory: Path, layer: bytes, **config) -> None:
         (blobs / digest).write_bytes(data)
         return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
 
-    packed = blob(LAYER, gzip.compress(layer, 1, mtime=0))
-    diff_id = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    layers = [layer, *more]
+    packed = [blob(LAYER, gzip.compress(layer, 1, mtime=0)) for layer in layers]
+    diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     image = {
         "architecture": "amd64",
         "os": "linux",
         "config": {"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "Cmd": ["httpd", "-f", "-p", "8080", "-h", "/www"], **config},
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
     }
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": blob(CONFIG, json.dumps(image).encode()),
-        "layers": [packed],
+        "layers": packed,
     }
     index = {"schemaVersion": 2, "manifests": [blob(MANIFEST, json.dumps(manifest).encode())]}
     (directory / "index.json").write_text(json.dumps(index))
