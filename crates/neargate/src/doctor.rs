@@ -5,6 +5,11 @@ use std::process::{Command, ExitCode};
 
 use neargate_cgroup::Layout;
 
+/// `close_range` is the newest system call that tasks cannot do without.
+const OLDEST_KERNEL: (u32, u32) = (5, 9);
+/// From here on (`mount_setattr`) containers share the one binary as their runtime; before, each gets a copy in memory.
+const FIT_KERNEL: (u32, u32) = (5, 12);
+
 /// One thing that a machine must have.
 struct Check {
     what: &'static str,
@@ -17,6 +22,10 @@ pub fn main() -> ExitCode {
         Check {
             what: "root",
             outcome: root(),
+        },
+        Check {
+            what: "kernel",
+            outcome: kernel(),
         },
         Check {
             what: "cgroups",
@@ -53,6 +62,9 @@ pub fn main() -> ExitCode {
             }
         }
     }
+    for note in notes() {
+        println!("note     {note}");
+    }
     if missing == 0 {
         println!("This machine can run tasks.");
         ExitCode::SUCCESS
@@ -71,6 +83,58 @@ fn root() -> Result<String, String> {
     } else {
         Err("containers, networks and mounts need root; run neargate with sudo".to_owned())
     }
+}
+
+fn kernel() -> Result<String, String> {
+    let release = nix::sys::utsname::uname()
+        .map(|name| name.release().to_string_lossy().into_owned())
+        .map_err(|errno| errno.to_string())?;
+    if version_of(&release) >= Some(OLDEST_KERNEL) {
+        Ok(release)
+    } else {
+        let (major, minor) = OLDEST_KERNEL;
+        Err(format!(
+            "{release} is older than {major}.{minor}; install a newer kernel"
+        ))
+    }
+}
+
+/// Major and minor version: `6.1.0-18-amd64` is 6.1.
+fn version_of(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers.next()?.parse().ok()?;
+    Some((major, minor))
+}
+
+/// What does not keep tasks from running, but surprises those who do not know it.
+fn notes() -> Vec<String> {
+    let mut notes = Vec::new();
+    let release = kernel().unwrap_or_default();
+    if version_of(&release).is_some_and(|version| version < FIT_KERNEL) {
+        let (major, minor) = FIT_KERNEL;
+        notes.push(format!(
+            "kernel {release}: before {major}.{minor}, each start of a container copies the runtime into memory"
+        ));
+    }
+    // Where nft is missing, the checks above have said so.
+    let chains = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(neargate_node::network::dropping_chains()));
+    if let Ok(Ok(chains)) = chains
+        && !chains.is_empty()
+    {
+        notes.push(format!(
+            "other firewalls drop packets by default ({}); they must let those of devices named ng* pass",
+            chains.join(", ")
+        ));
+    }
+    notes.push(
+        "ephemeral storage: a task's size is recorded and not enforced; what tasks write counts on the data directory's disk"
+            .to_owned(),
+    );
+    notes
 }
 
 fn cgroups() -> Result<String, String> {
@@ -156,5 +220,26 @@ fn veth() -> Result<String, String> {
             "{}; load it with `modprobe veth`",
             String::from_utf8_lossy(&output.stderr).trim()
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OLDEST_KERNEL, version_of};
+
+    #[test]
+    fn kernels_are_told_apart_by_their_first_two_numbers() {
+        for (release, want, enough) in [
+            ("6.1.0-18-amd64", Some((6, 1)), true),
+            ("5.12.0", Some((5, 12)), true),
+            ("5.9.1-generic", Some((5, 9)), false),
+            ("4.19", Some((4, 19)), false),
+            ("6", None, false),
+            ("", None, false),
+        ] {
+            let version = version_of(release);
+            assert_eq!(version, want, "{release}");
+            assert_eq!(version >= Some(OLDEST_KERNEL), enough, "{release}");
+        }
     }
 }
