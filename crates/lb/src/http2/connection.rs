@@ -1,5 +1,6 @@
 //! A client's connection.
 
+use super::counted::Counted;
 use super::stream;
 use crate::engine::vigil::{Verdict, Watched};
 use crate::engine::{Client, Worker, clock};
@@ -46,6 +47,9 @@ pub(super) struct Shared {
     pub trace: u128,
     open: Cell<usize>,
     given_up: Cell<u32>,
+    /// Bytes that the client's socket has taken, and how many of them the idle time last counted.
+    written: Rc<Cell<u64>>,
+    noticed: Cell<u64>,
 }
 
 /// Counts as an open stream until it is dropped.
@@ -91,6 +95,12 @@ impl Shared {
         }
     }
 
+    /// Whether the client has taken anything since this was last asked.
+    fn client_takes(&self) -> bool {
+        let written = self.written.get();
+        self.noticed.replace(written) != written
+    }
+
     fn keep_alive(&self) -> Duration {
         let endpoint = self.client.endpoint(&self.worker, "");
         match endpoint.map_or(0, |endpoint| {
@@ -102,7 +112,13 @@ impl Shared {
     }
 }
 
+type ClientConnection = h2::server::Connection<Counted<TlsStream<TcpStream>>, Bytes>;
+
 /// What the connection's task wakes up for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per request and taken apart at once"
+)]
 enum Event {
     Stream(Request<h2::RecvStream>, SendResponse<Bytes>),
     /// Nothing was asked for the idle timeout, or the process ends.
@@ -115,6 +131,7 @@ enum Event {
 /// Serves a client's connection until it ends.
 pub async fn serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Client) {
     let watched = worker.watch();
+    let (stream, written) = Counted::new(stream);
     let shared = Rc::new(Shared {
         watched,
         worker,
@@ -122,6 +139,8 @@ pub async fn serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Cli
         trace: crate::engine::chance::bits(),
         open: Cell::new(0),
         given_up: Cell::new(0),
+        written,
+        noticed: Cell::new(0),
     });
     let handshake = Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -140,10 +159,7 @@ pub async fn serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Cli
     accept(&shared, connection).await;
 }
 
-async fn accept(
-    shared: &Rc<Shared>,
-    mut connection: h2::server::Connection<TlsStream<TcpStream>, Bytes>,
-) {
+async fn accept(shared: &Rc<Shared>, mut connection: ClientConnection) {
     let since = clock::millis();
     let mut requests = 0;
     let mut leaving = false;
@@ -179,11 +195,7 @@ fn is_old(shared: &Shared, since_millis: u64) -> bool {
     age >= shared.keep_alive().as_millis() as u64
 }
 
-async fn next_event(
-    shared: &Shared,
-    connection: &mut h2::server::Connection<TlsStream<TcpStream>, Bytes>,
-    leaving: bool,
-) -> Event {
+async fn next_event(shared: &Shared, connection: &mut ClientConnection, leaving: bool) -> Event {
     poll_fn(|cx| {
         shared.watched.watch(cx);
         match connection.poll_accept(cx) {
@@ -201,8 +213,8 @@ async fn next_event(
         if shared.watched.verdict() == Verdict::GoOn {
             return Poll::Pending;
         }
-        if shared.open.get() > 0 {
-            // Each stream has a time-out of its own.
+        // Each open stream has a time-out of its own; the others may still have bytes that the client takes slowly.
+        if shared.open.get() > 0 || (connection.has_streams() && shared.client_takes()) {
             shared.watched.extend(shared.idle_timeout());
             return Poll::Pending;
         }

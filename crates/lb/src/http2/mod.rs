@@ -11,6 +11,7 @@
 mod answer;
 mod body;
 mod connection;
+mod counted;
 mod exchange;
 mod log;
 mod over_http1;

@@ -5,6 +5,7 @@
     reason = "each test binary compiles this and uses a part of it"
 )]
 
+pub mod http2_client;
 pub mod targets;
 
 use neargate_lb::access_log::AccessLogs;
@@ -225,7 +226,8 @@ pub struct Lb {
     pub address: std::net::SocketAddr,
     workers: Vec<Handle>,
     published: Mutex<Arc<Published>>,
-    _data: tempfile::TempDir,
+    shared: Arc<Shared>,
+    data: tempfile::TempDir,
 }
 
 impl Lb {
@@ -244,7 +246,8 @@ impl Lb {
             address: ([127, 0, 0, 1], 0).into(),
             workers,
             published: Mutex::default(),
-            _data: data,
+            shared,
+            data,
         };
         lb.listen(transport, make).await
     }
@@ -262,6 +265,9 @@ impl Lb {
             Transport::Tcp => {
                 let listener = std::net::TcpListener::bind(self.address).expect("a port");
                 listener.set_nonblocking(true).expect("non-blocking");
+                // As the process does: what is accepted inherits it.
+                let nodelay = socket2::SockRef::from(&listener).set_tcp_nodelay(true);
+                nodelay.expect("a TCP socket");
                 let port = listener.local_addr().expect("bound").port();
                 (
                     port,
@@ -329,6 +335,26 @@ impl Lb {
         }
     }
 
+    /// The lines of all access logs.
+    pub fn access_log(&self) -> String {
+        self.shared.access_logs.flush();
+        let mut lines = String::new();
+        let mut directories = vec![self.data.path().to_owned()];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "gz") {
+                    let file = std::fs::File::open(path).expect("a log");
+                    let mut log = flate2::read::MultiGzDecoder::new(file);
+                    std::io::Read::read_to_string(&mut log, &mut lines).expect("text");
+                }
+            }
+        }
+        lines
+    }
+
     /// Has the workers end as at the process's end.
     pub async fn drain(&self) {
         for worker in &self.workers {
@@ -345,6 +371,7 @@ impl Lb {
         let stream = TcpStream::connect(self.address)
             .await
             .expect("the listener accepts");
+        stream.set_nodelay(true).expect("a TCP socket");
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
         connector

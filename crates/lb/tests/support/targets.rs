@@ -35,6 +35,7 @@ pub async fn http1(seen: Arc<Seen>) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("a TCP socket");
             seen.connections.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(serve_http1(stream, Arc::clone(&seen)));
         }
@@ -158,6 +159,7 @@ pub async fn http2(seen: Arc<Seen>, streams: usize) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("a TCP socket");
             seen.connections.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(serve_http2(stream, Arc::clone(&seen), streams));
         }
