@@ -5,7 +5,6 @@ Machines are noisy: read the ratios, not the numbers. Needs root. See docs/bench
 
 import concurrent.futures
 import contextlib
-import http.client
 import json
 import os
 import pathlib
@@ -27,10 +26,11 @@ from botocore.credentials import Credentials
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NEARGATE = ROOT / "target/release/neargate"
+XTASK = ROOT / "target/release/xtask"
 LAUNCHES = 15
 BURST = 200
 API_SECONDS = 3
-API_CLIENTS = 4
+API_CONNECTIONS = 32
 
 
 def free_port():
@@ -89,7 +89,7 @@ def build_image(work):
         "signal(SIGTERM, end); for (;;) pause(); }\n"
     )
     subprocess.run(["gcc", "-O2", "-static", "-o", work / "stamp", source], check=True)
-    subprocess.run([ROOT / "target/release/xtask", "image", work / "stamp", work / "oci", "1"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([XTASK, "image", work / "stamp", work / "oci", "1"], check=True, stdout=subprocess.DEVNULL)
 
 
 def push(work, port):
@@ -279,30 +279,14 @@ def signed(port, target, body):
 
 
 def hammer(port, target, body):
-    """Requests per second and p99 of raw keep-alive clients, so that the client's own cost is small and equal."""
+    """One load generator for all servers: compiled, so that what it takes from the shared cores is small and equal."""
     body = json.dumps(body)
-    headers = signed(port, target, body)
-
-    with concurrent.futures.ProcessPoolExecutor(API_CLIENTS) as pool:
-        parts = pool.map(_client, [(port, body, headers)] * API_CLIENTS)
-        times = sorted(t for part in parts for t in part)
-    return len(times) / API_SECONDS, times[int(len(times) * 0.99)] * 1000
-
-
-def _client(job):
-    port, body, headers = job
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    times = []
-    end = time.perf_counter() + API_SECONDS
-    while time.perf_counter() < end:
-        began = time.perf_counter()
-        connection.request("POST", "/", body, headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status} {text[:200]}")
-        times.append(time.perf_counter() - began)
-    return times
+    headers = [word for name, value in signed(port, target, body).items() for word in ("--header", f"{name}: {value}")]
+    command = [XTASK, "load", f"127.0.0.1:{port}", "--seconds", str(API_SECONDS), "--connections", str(API_CONNECTIONS), *headers, "--body", body]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.splitlines()[0])
+    return json.loads(done.stdout)
 
 
 DEFINITION = {
@@ -354,12 +338,13 @@ def api(work, report):
                 )["tasks"][0]["taskArn"]
             ]
         read = hammer(port, "DescribeTasks", {"cluster": "default", "tasks": tasks})
+        # All connections register revisions of one family, as the deployments of one service do.
         write = hammer(port, "RegisterTaskDefinition", DEFINITION)
-        found[name] = (read[0], write[0])
-        report(f"{name}: DescribeTasks per second", read[0])
-        report(f"{name}: DescribeTasks p99 ms", read[1])
-        report(f"{name}: RegisterTaskDefinition per second", write[0])
-        report(f"{name}: RegisterTaskDefinition p99 ms", write[1])
+        found[name] = (read["per_second"], write["per_second"])
+        for operation, got in (("DescribeTasks", read), ("RegisterTaskDefinition", write)):
+            report(f"{name}: {operation} per second", got["per_second"])
+            report(f"{name}: {operation} p50 ms", got["p50_ms"])
+            report(f"{name}: {operation} p99 ms", got["p99_ms"])
 
     with neargate(work / "api") as (port, _, _):
         measure("neargate", port)
