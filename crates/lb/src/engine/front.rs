@@ -16,7 +16,7 @@
 //! Each takes a `worker.watch()` for as long as it lives: that is how connections are counted, timed out, and asked to
 //! end with the process.
 
-use super::worker::{Worker, recount};
+use super::worker::{Counted, Worker};
 use crate::table::{Endpoint, SocketKey, Table, Transport};
 use crate::tls::{self, TlsSession};
 use crate::{http1, http2, nlb};
@@ -74,7 +74,13 @@ impl Client {
 }
 
 /// Serves a connection as a task of its own.
-pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Arc<Entry>) {
+pub fn start(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    entry: Arc<Entry>,
+    counted: Counted,
+) {
     let client = Client {
         entry,
         peer,
@@ -87,15 +93,18 @@ pub fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, entry: Ar
     let worker = Rc::clone(worker);
     // Tasks of their own types: an idle HTTP connection shall not have the size of a TLS handshake.
     match endpoint.listener.protocol {
-        Protocol::Http => {
-            drop(spawn_local(async move {
-                let counted = Rc::clone(&worker);
-                http1::serve(worker, stream, client).await;
-                recount(&counted);
-            }));
-        }
-        Protocol::Https => drop(spawn_local(serve_https(worker, stream, client, endpoint))),
-        _ => drop(spawn_local(nlb::serve_tcp(worker, stream, client))),
+        Protocol::Http => drop(spawn_local(async move {
+            http1::serve(worker, stream, client).await;
+            drop(counted);
+        })),
+        Protocol::Https => drop(spawn_local(async move {
+            serve_https(worker, stream, client, endpoint).await;
+            drop(counted);
+        })),
+        _ => drop(spawn_local(async move {
+            nlb::serve_tcp(worker, stream, client).await;
+            drop(counted);
+        })),
     }
 }
 
@@ -126,10 +135,8 @@ async fn serve_https(
     };
     let is_http2 = session.alpn == tls::Alpn::Http2;
     client.tls = Some(Rc::new(session));
-    let counted = Rc::clone(&worker);
     match is_http2 {
         true => Box::pin(http2::serve(worker, stream, client)).await,
         false => Box::pin(http1::serve(worker, stream, client)).await,
     }
-    recount(&counted);
 }

@@ -8,7 +8,7 @@ use crate::access_log::AccessLogs;
 use crate::select::cookie::CookieKey;
 use crate::table::TargetKey;
 use crate::upstream::Pool;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -61,6 +61,7 @@ pub enum Command {
         stream: std::net::TcpStream,
         peer: SocketAddr,
         entry: Arc<Entry>,
+        counted: Counted,
     },
     /// Stop accepting, finish what runs, end.
     Drain,
@@ -74,6 +75,8 @@ pub struct Worker {
     pub pool: Pool,
     vigils: Rc<Vigils>,
     current: RefCell<Rc<Arc<Published>>>,
+    /// Counts what was published, so that who has looked something up sees that it is old.
+    generation: Cell<u64>,
     listening: RefCell<HashMap<u64, AbortHandle>>,
 }
 
@@ -134,6 +137,7 @@ pub fn start(shared: &Arc<Shared>, published: &Arc<Published>) -> io::Result<Vec
                     pool: Pool::default(),
                     vigils: Rc::default(),
                     current: RefCell::new(Rc::new(published)),
+                    generation: Cell::default(),
                     listening: RefCell::default(),
                 });
                 LocalSet::new().block_on(&runtime, worker.run(inbox));
@@ -147,6 +151,11 @@ impl Worker {
     /// What new requests follow. Never keep it over an `await`, or old tables stay in memory.
     pub fn current(&self) -> Rc<Arc<Published>> {
         Rc::clone(&self.current.borrow())
+    }
+
+    /// Changes with each version of what is published.
+    pub fn generation(&self) -> u64 {
+        self.generation.get()
     }
 
     /// Watches over a new connection.
@@ -201,8 +210,9 @@ impl Worker {
                     stream,
                     peer,
                     entry,
+                    counted,
                 } => match TcpStream::from_std(stream) {
-                    Ok(stream) => front::start(&self, stream, peer, entry),
+                    Ok(stream) => front::start(&self, stream, peer, entry, counted),
                     Err(error) => tracing::error!(%error, "the runtime refuses a connection"),
                 },
                 Command::Drain => break,
@@ -217,6 +227,7 @@ impl Worker {
             .keep_targets(|target| published.has_target(target));
         self.pool.keep_targets(|target| published.may_reuse(target));
         *self.current.borrow_mut() = Rc::new(published);
+        self.generation.set(self.generation.get() + 1);
     }
 
     async fn tick(self: Rc<Self>) {
@@ -230,12 +241,7 @@ impl Worker {
                 self.pool.tick();
             }
             ticks = ticks.wrapping_add(1);
-            self.count();
         }
-    }
-
-    fn count(&self) {
-        self.shared.loads[self.index].store(self.vigils.len(), Ordering::Relaxed);
     }
 
     async fn accept(self: Rc<Self>, listener: TcpListener, entry: Arc<Entry>) {
@@ -254,45 +260,36 @@ impl Worker {
 
     /// Serves a connection here, or gives it to the thread with the fewest.
     fn place(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, entry: &Arc<Entry>) {
-        let own = self.vigils.len();
-        let loads = self
-            .shared
-            .loads
-            .iter()
-            .map(|load| load.load(Ordering::Relaxed))
-            .enumerate();
-        let least = loads
-            .filter(|(index, _)| *index != self.index)
-            .min_by_key(|(_, load)| *load);
-        let Some((other, load)) = least.filter(|(_, load)| own > load + MAX_IMBALANCE + load / 8)
-        else {
-            front::start(self, stream, peer, Arc::clone(entry));
-            return;
-        };
-        let Some(inbox) = self
-            .shared
-            .inboxes
-            .get()
-            .and_then(|inboxes| inboxes.get(other))
-        else {
-            return;
+        let shared = &self.shared;
+        let entry = Arc::clone(entry);
+        let Some((other, inbox)) = self.idler_worker() else {
+            let counted = Counted::new(shared, self.index);
+            return front::start(self, stream, peer, entry, counted);
         };
         let Ok(permit) = inbox.try_reserve() else {
-            front::start(self, stream, peer, Arc::clone(entry));
-            return;
+            let counted = Counted::new(shared, self.index);
+            return front::start(self, stream, peer, entry, counted);
         };
         match stream.into_std() {
-            Ok(stream) => {
-                // The other thread counts anew when it has it; until then this keeps us from sending it all.
-                self.shared.loads[other].store(load + 1, Ordering::Relaxed);
-                permit.send(Command::Serve {
-                    stream,
-                    peer,
-                    entry: Arc::clone(entry),
-                });
-            }
+            Ok(stream) => permit.send(Command::Serve {
+                stream,
+                peer,
+                entry,
+                counted: Counted::new(shared, other),
+            }),
             Err(error) => tracing::error!(%error, "a connection cannot change threads"),
         }
+    }
+
+    /// The worker with the fewest connections, if that is worth a wake-up.
+    fn idler_worker(&self) -> Option<(usize, &mpsc::Sender<Command>)> {
+        let loads = &self.shared.loads;
+        let load = |index: usize| loads[index].load(Ordering::Relaxed);
+        let other = (0..loads.len()).min_by_key(|index| load(*index))?;
+        let least = load(other);
+        let worth = load(self.index) > least + MAX_IMBALANCE + least / 8;
+        let inbox = self.shared.inboxes.get()?.get(other)?;
+        (worth && other != self.index).then_some((other, inbox))
     }
 
     /// Lets what runs finish, for a bounded time.
@@ -316,7 +313,24 @@ impl Worker {
     }
 }
 
-/// Counts a connection among its thread's for as long as it lives.
-pub(super) fn recount(worker: &Worker) {
-    worker.count();
+/// Counts a connection among a thread's for as long as it lives, from the moment that the thread is chosen for it.
+pub struct Counted {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+impl Counted {
+    fn new(shared: &Arc<Shared>, index: usize) -> Self {
+        shared.loads[index].fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared: Arc::clone(shared),
+            index,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+    }
 }

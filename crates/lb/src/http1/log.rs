@@ -97,14 +97,7 @@ impl Journal {
     }
 
     /// Writes the line.
-    pub fn end(
-        &self,
-        worker: &Worker,
-        client: &Client,
-        trace: u128,
-        status: u16,
-        report: &Report,
-    ) {
+    pub fn end(&self, worker: &Worker, client: &Client, trace: u128, status: u16, report: &Report) {
         let endpoint = &self.endpoint;
         let tls = client.tls.as_deref();
         let target = self.target.filter(|_| report.sent_at.is_some());

@@ -17,11 +17,11 @@ use self::exchange::{Ended, Exchange, Report};
 use self::plan::{Answered, Forward, Plan};
 use self::request::{MAX_HEAD_BYTES, Refused, Scanned};
 use self::stream::ClientStream;
+use crate::desync::Verdict as Judgement;
 use crate::desync::body::Body;
 use crate::engine::buffer::{BLOCK_BYTES, Buffer, Scratch};
 use crate::engine::vigil::{Verdict, Watched};
-use crate::desync::Verdict as Judgement;
-use crate::engine::{Client, Published, Worker, chance, clock};
+use crate::engine::{Client, Worker, chance, clock};
 use crate::table::Endpoint;
 use crate::upstream::body::BodyReader;
 use crate::upstream::h1::Connection;
@@ -53,6 +53,9 @@ pub async fn serve<S: ClientStream>(worker: Rc<Worker>, stream: S, client: Clien
         input: Buffer::new(),
         since_millis: clock::millis(),
         resolved: None,
+        generation: None,
+        idle: DEFAULT_IDLE,
+        keep_alive: DEFAULT_KEEP_ALIVE,
         trace: chance::bits(),
     };
     loop {
@@ -82,7 +85,11 @@ pub(crate) struct Front<S> {
     /// Of the connection, in access logs.
     trace: u128,
     /// Whom requests are for in which version, where Host does not matter.
-    resolved: Option<(Rc<Arc<Published>>, Arc<Endpoint>)>,
+    resolved: Option<Arc<Endpoint>>,
+    /// Of what is published, when that was looked up.
+    generation: Option<u64>,
+    idle: Duration,
+    keep_alive: Duration,
 }
 
 /// What follows a request.
@@ -102,7 +109,8 @@ impl<S: ClientStream> Front<S> {
         if !self.input.is_empty() {
             return true;
         }
-        let idle = self.idle_timeout();
+        self.refresh();
+        let idle = self.idle;
         self.watched.extend(idle);
         let mut closing = false;
         poll_fn(|cx| {
@@ -134,7 +142,8 @@ impl<S: ClientStream> Front<S> {
 
     async fn read_head(&mut self) -> Result<Plan, Next> {
         let mut scanned = Scanned::default();
-        let idle = self.idle_timeout();
+        self.refresh();
+        let idle = self.idle;
         self.watched.extend(idle);
         loop {
             match self.plan(&mut scanned) {
@@ -162,7 +171,7 @@ impl<S: ClientStream> Front<S> {
                             verdict: Judgement::default(),
                         })
                         .await);
-                },
+                }
             }
         }
     }
@@ -170,26 +179,31 @@ impl<S: ClientStream> Front<S> {
     /// Decides about the request in the buffer, and takes its head out. `Ok(None)`: not all of it is there.
     /// `Ok(Some(None))`: the listener is gone.
     fn plan(&mut self, scanned: &mut Scanned) -> Result<Option<Option<Plan>>, Refused> {
+        self.refresh();
         let closing = self.closes_after_this();
-        let endpoint = self.endpoint();
         let Self {
             worker,
             client,
             input,
+            resolved,
             ..
         } = self;
         let mut head_bytes = 0;
         let planned = request::parse(input.filled(), scanned, |parts, facts| {
             head_bytes = facts.head_bytes;
-            let endpoint = match endpoint {
-                Some(endpoint) => Some(endpoint),
+            let by_host;
+            let endpoint = match resolved {
+                Some(endpoint) => endpoint,
                 // Shared by several load balancers, or gone.
-                None => client.endpoint(worker, parts.host()),
+                None => match client.endpoint(worker, parts.host()) {
+                    Some(endpoint) => {
+                        by_host = endpoint;
+                        &by_host
+                    }
+                    None => return Ok(None),
+                },
             };
-            let Some(endpoint) = endpoint else {
-                return Ok(None);
-            };
-            plan::plan(worker, client, &endpoint, closing, parts, facts).map(Some)
+            plan::plan(worker, client, endpoint, closing, parts, facts).map(Some)
         })?;
         if planned.is_some() {
             input.consume(head_bytes);
@@ -201,46 +215,38 @@ impl<S: ClientStream> Front<S> {
         Ok(planned)
     }
 
-    /// The endpoint of the newest table, unless Host must be asked for it.
-    fn endpoint(&mut self) -> Option<Arc<Endpoint>> {
-        let current = self.worker.current();
-        if let Some((of, endpoint)) = &self.resolved
-            && Rc::ptr_eq(of, &current)
-        {
-            return Some(Arc::clone(endpoint));
+    /// Looks the endpoint up in the newest table, unless Host must be asked for it.
+    fn refresh(&mut self) {
+        let generation = Some(self.worker.generation());
+        if self.generation == generation {
+            return;
         }
-        self.resolved = None;
-        if self.client.entry.is_shared(&current.table) {
-            return None;
+        self.generation = generation;
+        let shared = self.client.entry.is_shared(&self.worker.current().table);
+        let any = self.client.endpoint(&self.worker, "");
+        if let Some(endpoint) = &any {
+            self.idle = idle_timeout(endpoint);
+            self.keep_alive = match endpoint.load_balancer.attributes.client_keep_alive_secs {
+                0 => DEFAULT_KEEP_ALIVE,
+                secs => Duration::from_secs(secs.into()),
+            };
         }
-        let endpoint = self.client.endpoint(&self.worker, "")?;
-        self.resolved = Some((current, Arc::clone(&endpoint)));
-        Some(endpoint)
-    }
-
-    fn idle_timeout(&mut self) -> Duration {
-        self.endpoint()
-            .map_or(DEFAULT_IDLE, |endpoint| idle_timeout(&endpoint))
+        self.resolved = any.filter(|_| !shared);
     }
 
     /// Whether the next response is the last: the process ends, or the client has been here for the time that AWS
     /// keeps a connection.
     fn closes_after_this(&self) -> bool {
-        let keep_alive = match &self.resolved {
-            Some((_, endpoint)) => match endpoint.load_balancer.attributes.client_keep_alive_secs {
-                0 => DEFAULT_KEEP_ALIVE,
-                secs => Duration::from_secs(secs.into()),
-            },
-            None => DEFAULT_KEEP_ALIVE,
-        };
         let age = clock::millis().saturating_sub(self.since_millis);
-        self.watched.closing() || age >= keep_alive.as_millis() as u64
+        self.watched.closing() || age >= self.keep_alive.as_millis() as u64
     }
 
     /// Answers a request that was not read to its end.
     async fn refuse(&mut self, refused: Refused) -> Next {
+        self.refresh();
         let endpoint = self
-            .endpoint()
+            .resolved
+            .clone()
             .or_else(|| self.client.endpoint(&self.worker, ""));
         let Some(endpoint) = endpoint else {
             return Next::Close;
@@ -266,7 +272,13 @@ impl<S: ClientStream> Front<S> {
                 sent_bytes: answered.bytes.len() as u64,
                 ..Report::default()
             };
-            journal.end(&self.worker, &self.client, self.trace, answered.status, &report);
+            journal.end(
+                &self.worker,
+                &self.client,
+                self.trace,
+                answered.status,
+                &report,
+            );
         }
         if !self.write(&answered.bytes).await {
             return Next::Close;
@@ -295,7 +307,9 @@ impl<S: ClientStream> Front<S> {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::debug!(%error, target = %forward.towards.address, "no connection to a target");
-                return self.answer_for(forward, error.status(), forward.body, report).await;
+                return self
+                    .answer_for(forward, error.status(), forward.body, report)
+                    .await;
             }
         };
         let (ended, can_answer) = loop {
@@ -309,7 +323,9 @@ impl<S: ClientStream> Front<S> {
                 match Connection::fresh(&worker, forward.towards.clone()).await {
                     Ok(fresh) => connection = fresh,
                     Err(error) => {
-                        return self.answer_for(forward, error.status(), Body::None, report).await;
+                        return self
+                            .answer_for(forward, error.status(), Body::None, report)
+                            .await;
                     }
                 }
                 continue;
@@ -389,7 +405,7 @@ impl<S: ClientStream> Front<S> {
 
     /// Whether all was written in time.
     async fn write(&mut self, bytes: &[u8]) -> bool {
-        let idle = self.idle_timeout();
+        let idle = self.idle;
         let write = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
