@@ -294,3 +294,25 @@ async fn grpc_streams_both_ways_with_trailers() {
     assert!(download.data().await.is_none());
     assert_eq!(download.trailers().await.expect("trailers"), Some(trailers));
 }
+
+#[tokio::test]
+async fn requests_to_a_target_that_is_not_there_are_answered_502() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let target = nobody.local_addr().expect("bound");
+    drop(nobody);
+    for version in [HTTP1, HTTP2] {
+        let lb = start(version, target).await;
+        let sender = open(&lb).await;
+        let answers = futures_util::future::join_all((0..50).map(|_| get(&sender, "/"))).await;
+        for answer in answers {
+            let answer = answer.expect("an answer");
+            assert_eq!(
+                (answer.status.as_u16(), answer.body.len()),
+                (502, 122),
+                "{version:?}"
+            );
+        }
+    }
+}

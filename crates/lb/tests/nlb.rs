@@ -459,3 +459,43 @@ async fn udp_flows_keep_their_target_and_their_answers_come_from_the_listener() 
         }
     }
 }
+
+#[tokio::test]
+async fn tcp_udp_listeners_serve_both_on_every_address() {
+    let (target, mut connections) = tcp().await;
+    let socket = UdpSocket::bind(target).await.unwrap();
+    tokio::spawn(async move {
+        let mut datagram = [0; 16];
+        loop {
+            let (length, from) = socket.recv_from(&mut datagram).await.unwrap();
+            socket.send_to(&datagram[..length], from).await.unwrap();
+        }
+    });
+    let both = api::Protocol::TcpUdp;
+    let lb = Lb::start(Transport::Tcp, |port| {
+        let mut table = table(port, both, vec![(targets(both, &[target]), 1)]);
+        let mut second = table.load_balancers[0].interfaces[0].clone();
+        second.address = "127.0.0.2".to_owned();
+        table.load_balancers[0].interfaces.push(second);
+        table
+    })
+    .await;
+    let mut client = TcpStream::connect(lb.address).await.unwrap();
+    client.write_all(b"?").await.unwrap();
+    assert_eq!(
+        connections.recv().await.unwrap().read_u8().await.unwrap(),
+        b'?'
+    );
+    for (id, address) in [(2, "127.0.0.1"), (3, "127.0.0.2")] {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        lb.listen_udp(id, address).await;
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client
+            .send_to(b"?", (address, lb.address.port()))
+            .await
+            .unwrap();
+        let mut datagram = [0; 16];
+        let (length, from) = client.recv_from(&mut datagram).await.unwrap();
+        assert_eq!((&datagram[..length], from.ip()), (&b"?"[..], address));
+    }
+}

@@ -52,6 +52,9 @@ struct ToTarget {
     connections: RefCell<Vec<Rc<Shared>>>,
     /// Held while connecting, so that requests which arrive together share the first connection.
     connecting: tokio::sync::Mutex<()>,
+    /// Attempts that have failed, and how the last one did.
+    failures: Cell<u64>,
+    timed_out: Cell<bool>,
 }
 
 struct Shared {
@@ -80,22 +83,27 @@ pub(super) async fn lease(worker: &Rc<Worker>, towards: &Towards) -> Result<Leas
     if let Some(lease) = target.lease() {
         return Ok(lease);
     }
-    let _alone = target.connecting.lock().await;
+    let failures = target.failures.get();
+    let alone = target.connecting.lock().await;
     if let Some(lease) = target.lease() {
         return Ok(lease);
     }
-    let stream = connect(worker, towards, TargetAlpn::Http2).await?;
-    let handshake = Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_header_list_size(MAX_HEADER_LIST)
-        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
-        .enable_push(false)
-        .handshake(stream)
-        .await;
-    let (sender, connection) =
-        handshake.map_err(|error| ConnectError::Unreachable(io::Error::other(error)))?;
+    if target.failures.get() != failures {
+        // Whoever waits for an attempt shares its end: one after the other they would wait for minutes.
+        return Err(target.failed());
+    }
+    let connected = open(worker, towards).await;
+    let (sender, connection) = match connected {
+        Ok(connected) => connected,
+        Err(error) => {
+            target.failures.set(failures.wrapping_add(1));
+            target.timed_out.set(error.status() == 504);
+            drop(alone);
+            drop(target);
+            sweep(&key);
+            return Err(error);
+        }
+    };
     let shared = Rc::new(Shared {
         sender,
         streams: Cell::new(0),
@@ -113,7 +121,34 @@ pub(super) async fn lease(worker: &Rc<Worker>, towards: &Towards) -> Result<Leas
     Ok(lease)
 }
 
+type TargetConnection = Connection<UpstreamStream, Bytes>;
+
+async fn open(
+    worker: &Worker,
+    towards: &Towards,
+) -> Result<(SendRequest<Bytes>, TargetConnection), ConnectError> {
+    let stream = connect(worker, towards, TargetAlpn::Http2).await?;
+    Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
+        .enable_push(false)
+        .handshake(stream)
+        .await
+        .map_err(|error| ConnectError::Unreachable(io::Error::other(error)))
+}
+
 impl ToTarget {
+    /// How the last attempt to connect failed.
+    fn failed(&self) -> ConnectError {
+        match self.timed_out.get() {
+            true => ConnectError::TimedOut,
+            false => ConnectError::Unreachable(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
     /// The fullest connection with room, so that those which load no longer needs fall idle.
     fn lease(&self) -> Option<Lease> {
         let mut connections = self.connections.borrow_mut();
@@ -177,7 +212,7 @@ impl Drop for Lease {
 /// Keeps a connection going until it ends. One that is idle for long, or whose target takes no new requests, is let go
 /// of: it ends when its last stream has.
 async fn drive(
-    connection: Connection<UpstreamStream, Bytes>,
+    connection: TargetConnection,
     shared: Weak<Shared>,
     worker: Rc<Worker>,
     key: PoolKey,

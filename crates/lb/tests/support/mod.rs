@@ -302,6 +302,25 @@ impl Lb {
         self
     }
 
+    /// Serves the listener's port over UDP too, on an address of the load balancer's.
+    pub async fn listen_udp(&self, id: u64, address: std::net::IpAddr) {
+        let port = self.address.port();
+        let socket = std::net::UdpSocket::bind((address, port)).expect("the port is free for UDP");
+        socket.set_nonblocking(true).expect("non-blocking");
+        let entry = Arc::new(Entry::Own(SocketKey {
+            netns: "".into(),
+            address,
+            port,
+            transport: Transport::Udp,
+        }));
+        let order = Command::ListenUdp { id, entry, socket };
+        self.workers[0]
+            .commands
+            .send(order)
+            .await
+            .expect("the worker runs");
+    }
+
     /// Takes a table into force. Targets that are new are healthy.
     pub async fn apply(&self, table: &api::Table) {
         let published = {
