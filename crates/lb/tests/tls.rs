@@ -57,7 +57,7 @@ async fn connect(
     let tls = Arc::clone(listeners.get(LISTENER).expect("the listener has TLS"));
     let server = async {
         let (stream, _) = socket.accept().await.unwrap();
-        let (mut stream, session) = tls::accept(stream, &tls)
+        let (mut stream, session) = tls::accept(stream, &tls, |_| None)
             .await
             .map_err(|err| err.to_string())?;
         stream
@@ -306,7 +306,7 @@ async fn plain_http_on_an_https_port_is_answered_400() {
         .unwrap();
     let (stream, _) = socket.accept().await.unwrap();
     let mut answer = String::new();
-    let (accepted, read) = tokio::join!(tls::accept(stream, tls), async {
+    let (accepted, read) = tokio::join!(tls::accept(stream, tls, |_| None), async {
         let read = client.read_to_string(&mut answer).await;
         drop(client);
         read
@@ -360,4 +360,53 @@ fn certificates_that_cannot_be_served_are_told_and_the_rest_serves() {
     );
     assert!(none.get(LISTENER).is_none());
     assert_eq!(none.problems.len(), 2);
+}
+
+#[tokio::test]
+async fn listeners_that_share_a_port_are_told_apart_by_the_server_name() {
+    let (https, policy) = (api::Protocol::Https, "ELBSecurityPolicy-2016-08");
+    let first = compile(
+        &table(
+            &[certificate("first", &["a.test"], P256, 5)],
+            https,
+            policy,
+            "",
+        ),
+        None,
+    );
+    let second = compile(
+        &table(
+            &[certificate("second", &["b.test"], P256, 5)],
+            https,
+            policy,
+            "",
+        ),
+        None,
+    );
+    let config = Arc::new(client(&[]));
+    for (name, want) in [
+        ("a.test", "first"),
+        ("b.test", "second"),
+        ("c.test", "first"),
+    ] {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = async {
+            let stream = TcpStream::connect(socket.local_addr().unwrap())
+                .await
+                .unwrap();
+            let connector = tokio_rustls::TlsConnector::from(Arc::clone(&config));
+            connector
+                .connect(ServerName::try_from(name).unwrap(), stream)
+                .await
+        };
+        let server = async {
+            let (stream, _) = socket.accept().await.unwrap();
+            let by_name =
+                |name: &str| (name == "b.test").then(|| Arc::clone(second.get(LISTENER).unwrap()));
+            tls::accept(stream, first.get(LISTENER).unwrap(), by_name).await
+        };
+        let (connected, accepted) = tokio::join!(client, server);
+        connected.unwrap();
+        assert_eq!(&*accepted.unwrap().1.certificate_arn, want, "{name}");
+    }
 }

@@ -127,7 +127,12 @@ async fn serve_https(
         return;
     };
     drop(endpoint);
-    let (stream, session) = match tls::accept(stream, &listener).await {
+    // On loopback several listeners may share the port, and the server name tells whose certificate is asked for.
+    let by_name = |name: &str| {
+        let endpoint = client.endpoint(&worker, name)?;
+        worker.current().tls.get(&endpoint.listener.arn).cloned()
+    };
+    let (stream, session) = match tls::accept(stream, &listener, by_name).await {
         Ok(accepted) => accepted,
         Err(error) => {
             return tracing::debug!(%error, peer = %client.peer, "no TLS session with a client");

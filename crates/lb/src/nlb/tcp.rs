@@ -53,12 +53,22 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, client: Client) {
         reset_on_close(&stream);
         return;
     };
-    match tls::accept(stream, &tls).await {
-        Ok((stream, session)) => {
-            forward(&worker, &endpoint, stream, session.alpn, tls.allows_tls13()).await
+    // On loopback several listeners may share the port, and the server name tells which is meant.
+    let by_name = |name: &str| {
+        let endpoint = client.endpoint(&worker, name)?;
+        worker.current().tls.get(&endpoint.listener.arn).cloned()
+    };
+    let (stream, session) = match tls::accept(stream, &tls, by_name).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            return tracing::debug!(listener = %endpoint.listener.arn, %error, "no TLS session");
         }
-        Err(error) => tracing::debug!(listener = %endpoint.listener.arn, %error, "no TLS session"),
-    }
+    };
+    let name = session.server_name.as_deref().unwrap_or_default();
+    let Some(endpoint) = client.endpoint(&worker, name) else {
+        return;
+    };
+    forward(&worker, &endpoint, stream, session.alpn, tls.allows_tls13()).await;
 }
 
 async fn forward(

@@ -45,12 +45,14 @@ pub enum AcceptError {
     Handshake(#[from] io::Error),
 }
 
-/// Takes a new connection to a listener through its handshake.
+/// Takes a new connection to a listener through its handshake. Where listeners share a port (dev's loopback), `by_name`
+/// knows whose the client's server name is; `tls` serves those of which it knows nothing.
 pub async fn accept(
     stream: TcpStream,
     tls: &ListenerTls,
+    by_name: impl Fn(&str) -> Option<Arc<ListenerTls>>,
 ) -> Result<(TlsStream<TcpStream>, TlsSession), AcceptError> {
-    timeout(HANDSHAKE_TIMEOUT, handshake(stream, tls))
+    timeout(HANDSHAKE_TIMEOUT, handshake(stream, tls, by_name))
         .await
         .unwrap_or(Err(AcceptError::TimedOut))
 }
@@ -58,6 +60,7 @@ pub async fn accept(
 async fn handshake(
     mut stream: TcpStream,
     tls: &ListenerTls,
+    by_name: impl Fn(&str) -> Option<Arc<ListenerTls>>,
 ) -> Result<(TlsStream<TcpStream>, TlsSession), AcceptError> {
     if tls.is_https() && speaks_plain_http(&stream).await? {
         refuse_plain_http(&mut stream).await;
@@ -66,6 +69,8 @@ async fn handshake(
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
     let (config, certificate_arn) = {
         let hello = start.client_hello();
+        let named = hello.server_name().and_then(by_name);
+        let tls = named.as_deref().unwrap_or(tls);
         let offer = tls.choose(&hello);
         (
             tls.config(offer, &hello),
