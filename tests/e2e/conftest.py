@@ -40,6 +40,14 @@ def server(world, layout, tmp_path_factory):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def api_server(world, tmp_path_factory):
+    """For tests of APIs alone: no node, and ten minutes in a second."""
+    server = Server(tmp_path_factory.mktemp("api") / "data", "--no-node", "--time-scale", "600")
+    yield server
+    server.stop()
+
+
 @pytest.fixture(autouse=True)
 def own_servers():
     """What a test started and did not stop, because it failed."""

@@ -9,7 +9,7 @@ from botocore.session import get_session
 from harness import generate, operations, shapes, wire
 from harness.server import fresh_account
 
-SERVICES = ("ecs", "sts", "ecr", "logs")
+SERVICES = ("ecs", "sts", "ecr", "logs", "elbv2")
 
 
 @pytest.fixture(scope="module")

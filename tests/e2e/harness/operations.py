@@ -7,12 +7,12 @@ from .server import ROOT, fresh_account
 from .wire import Caller
 
 DOCUMENT = ROOT / "docs" / "not-implemented.md"
-SERVICES = {"ecs": "ECS", "ecr": "ECR", "logs": "CloudWatch Logs", "sts": "STS"}
+SERVICES = {"ecs": "ECS", "ecr": "ECR", "logs": "CloudWatch Logs", "sts": "STS", "elbv2": "Elastic Load Balancing v2"}
 HEAD = """\
 # Operations that are not implemented
 
 Neargate knows every operation of these services. Those below answer HTTP 501 with `NotImplementedException`
-(`NotImplemented` in STS and EC2); all others do their work. Of EC2, Neargate has the part that tasks need: networks,
+(`NotImplemented` in STS, EC2 and Elastic Load Balancing); all others do their work. Of EC2, Neargate has the part that tasks need: networks,
 subnets, security groups, route tables, gateways and interfaces.
 
 This file is written by `scripts/not-implemented`, and `make e2e` compares it with what the server answers.

@@ -73,14 +73,21 @@ fn parse_one(condition: api::RuleCondition) -> Result<Condition, ApiError> {
                 check_cidr,
             )?))
         }
-        other => Err(errors::validation(format!(
-            "Condition field '{other}' must be one of '[{FIELDS}]'"
-        ))),
+        other => Err(unknown_field(other)),
     }
+}
+
+fn unknown_field(field: &str) -> ApiError {
+    errors::validation(format!(
+        "Condition field '{field}' must be one of '[{FIELDS}]'"
+    ))
 }
 
 /// No configuration of another field; the shorthand only where there is one.
 fn check_members(field: &str, condition: &api::RuleCondition) -> Result<(), ApiError> {
+    if !FIELDS.split(',').any(|known| known == field) {
+        return Err(unknown_field(field));
+    }
     let shorthand = condition
         .values
         .as_ref()
