@@ -4,6 +4,7 @@ The target is a task that is registered by hand. Requests go by real sockets, fr
 """
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -197,6 +198,30 @@ def test_an_internal_one_and_the_next_have_addresses_of_their_own(balanced):
     balanced.elb.get_waiter("load_balancers_deleted").wait(LoadBalancerArns=[inner["LoadBalancerArn"]], WaiterConfig={"Delay": 1})
 
 
+def test_a_network_load_balancer_without_groups_lets_everything_through(balanced):
+    """Its targets see its address, so their groups may name it."""
+    name, port = unique("nlb"), next(_ports)
+    balancer = balanced.elb.create_load_balancer(Name=name, Type="network", Subnets=balanced.tasks.subnets[:2])["LoadBalancers"][0]
+    arn = balancer["LoadBalancerArn"]
+    group = balanced.elb.create_target_group(
+        Name=unique("tg"), Protocol="TCP", Port=PORT, VpcId=balanced.tasks.vpc, TargetType="ip", HealthCheckIntervalSeconds=10,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    found = balanced.ec2.describe_network_interfaces(
+        Filters=[{"Name": "description", "Values": [f"ELB net/{name}/*"]}])["NetworkInterfaces"]
+    assert len(found) == 2 and all(interface["Groups"] == [] for interface in found), found
+    ranges = {"IpRanges": [{"CidrIp": f"{interface['PrivateIpAddress']}/32"} for interface in found]}
+    balanced.allow(balanced.back, **ranges)
+    try:
+        balanced.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": address(balanced.task)}])
+        action = [{"Type": "forward", "TargetGroupArn": group}]
+        balanced.elb.create_listener(LoadBalancerArn=arn, Port=port, Protocol="TCP", DefaultActions=action)
+        for host in [balancer["DNSName"], *(interface["PrivateIpAddress"] for interface in found)]:
+            wait_until(f"{host} answers", lambda: curl(f"http://{host}:{port}/")[0] == 200)
+    finally:
+        balanced.forbid(balanced.back, **ranges)
+        balanced.elb.delete_load_balancer(LoadBalancerArn=arn)
+
+
 def lock_holder(data_dir, role: str) -> int:
     return int((data_dir / role / "lock").read_text())
 
@@ -249,3 +274,19 @@ def test_nothing_cuts_it_off_for_long_and_nothing_is_left(layout, tmp_path):
     wait_until("its port is closed", lambda: curl(url)[0] == 0)
     assert server.stop() == 0
     assert not os.path.exists(f"/proc/{lock_holder(data_dir, 'lb')}")
+
+
+def test_a_reset_leaves_no_load_balancer(layout, tmp_path):
+    before = namespaces()
+    server = Server(tmp_path / "data", "--create-repositories-on-push")
+    images.push(layout, server.address, "base:1")
+    balanced = Balanced(server, fresh_account()).start()
+    health = json.loads(curl(f"{server.endpoint}/_neargate/health")[1])
+    assert len(health["load_balancers"]) == 1, health
+    authority = curl(f"{server.endpoint}/_neargate/ca.pem")[1]
+    assert curl(f"{server.endpoint}/_neargate/reset", "-X", "POST", "-m", "60")[0] == 200
+    wait_until("its port is closed", lambda: curl(f"http://{balanced.name}:{balanced.port}/")[0] == 0)
+    wait_until("its addresses are gone", lambda: namespaces() == before)
+    assert balanced.elb.describe_load_balancers()["LoadBalancers"] == []
+    assert curl(f"{server.endpoint}/_neargate/ca.pem")[1] == authority, "clients that trust it go on"
+    assert server.stop() == 0

@@ -150,3 +150,47 @@ fn two_nodes_on_one_machine_leave_each_other_alone() {
         one.close().await.expect("close");
     });
 }
+
+#[test]
+fn names_of_load_balancers_are_their_vpcs_own() {
+    in_lab(|lab| async move {
+        let network = lab.open().await;
+        let groups = vec![
+            group_in("vpc-1", "sg-1", &[], &[]),
+            group_in("vpc-2", "sg-2", &[], &[]),
+        ];
+        network.apply_policy(&policy(groups)).await.expect("policy");
+        let one = attach(&network, 4, &["sg-1"]).await;
+        let two = attach(&network, 5, &["sg-2"]).await;
+        let resolver = [172, 31, 0, 2].into();
+        let name = "web-1.us-east-1.elb.localhost";
+        let named = |vpc: &str, address: &str| neargate_node_api::DnsRecords {
+            records: vec![neargate_node_api::DnsRecord {
+                vpc_id: vpc.into(),
+                name: name.into(),
+                ipv4_addresses: vec![address.into()],
+                ttl_secs: 60,
+            }],
+        };
+        let (none, found) = (Some((3, None)), |last| {
+            Some((0, Some([172, 31, 0, last].into())))
+        });
+        for (case, records, want_one, want_two) in [
+            ("told nothing", None, none, none),
+            (
+                "in the first",
+                Some(named("vpc-1", "172.31.0.9")),
+                found(9),
+                none,
+            ),
+            ("moved", Some(named("vpc-2", "172.31.0.8")), none, found(8)),
+        ] {
+            if let Some(records) = records {
+                network.apply_names(&records).await.expect("names");
+            }
+            assert_eq!(ask_udp((&one).into(), resolver, name), want_one, "{case}");
+            assert_eq!(ask_tcp((&two).into(), resolver, name), want_two, "{case}");
+        }
+        network.close().await.expect("close");
+    });
+}
