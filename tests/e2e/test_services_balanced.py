@@ -197,6 +197,18 @@ def test_a_version_that_fails_its_checks_rolls_back_without_a_failed_request(sca
     services.delete(name)
 
 
+def test_a_task_is_in_several_target_groups(scaled, services):
+    first, second = Balancer(scaled, services, 18088), Balancer(scaled, services, 18089)
+    both = {"loadBalancers": [*first.of_service["loadBalancers"], *second.of_service["loadBalancers"]]}
+    name = balanced(services, first, 1, **both)
+    services.stable(name)
+    task = services.running(name)[0]
+    assert first.states() == second.states() == {address(task): "healthy"}
+    assert first.get() == second.get() == (200, f"{address(task)}\n")
+    services.delete(name)
+    assert first.states() == second.states() == {}
+
+
 def test_wrong_target_groups_are_refused(scaled, services):
     balancer = Balancer(scaled, services, 18086)
     lone = balancer.elb.create_target_group(

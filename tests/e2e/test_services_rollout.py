@@ -1,7 +1,9 @@
 """Services on real tasks: they come up, are replaced, scale, roll out, roll back, and go."""
 
+import random
 import signal
 import time
+import urllib.request
 from collections import Counter
 
 import pytest
@@ -39,6 +41,7 @@ def test_a_service_comes_up_scales_and_goes(services):
     assert (deployment["rolloutState"], deployment["rolloutStateReason"]) == (
         "IN_PROGRESS", f"ECS deployment {deployment['id']} in progress.")
 
+    services.ecs.get_waiter("services_stable").wait(services=["web"], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     web = services.stable("web")
     assert web["deployments"][0]["id"] == deployment["id"]
     assert web["deployments"][0]["rolloutStateReason"] == f"ECS deployment {deployment['id']} completed."
@@ -260,4 +263,55 @@ def test_a_killed_server_goes_on_with_the_deployment(layout, tmp_path):
     assert {task["taskDefinitionArn"] for task in services.running(name)} == {second}
     started = [m for m in messages(stable) if "has started" in m]
     assert sum(int(m.split("has started ")[1].split()[0]) for m in started) == 6, "no task too many"
+    assert server.stop() == 0
+
+
+def test_services_come_back_after_a_stop_and_go_with_a_reset(layout, tmp_path):
+    data_dir, account = tmp_path / "data", fresh_account()
+    options = ("--create-repositories-on-push", *SCALE)
+    server = Server(data_dir, *options)
+    images.push(layout, server.address, "base:1")
+    services = Services(Tasks(server, account, IMAGE))
+    name = services.create(services.definition(), 2)["serviceName"]
+    services.stable(name)
+    before = services.running(name)
+    assert server.stop() == 0, "stopped tasks are not replaced on the way out"
+
+    server = Server(data_dir, *options)
+    services = Services(Tasks(server, account, IMAGE))
+    services.stable(name)
+    after = services.running(name)
+    assert len(after) == 2 and not ids(after) & ids(before)
+    urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/_neargate/reset", method="POST"), timeout=150).read()
+    assert services.ecs.list_clusters()["clusterArns"] == []
+    services = Services(Tasks(server, account, IMAGE))
+    images.push(layout, server.address, "base:1")
+    assert services.ecs.list_services()["serviceArns"] == []
+    again = services.create(services.definition(), 1)["serviceName"]
+    services.stable(again)
+    assert server.stop() == 0
+
+
+def test_a_server_killed_at_any_instant_starts_no_task_too_many(layout, tmp_path):
+    data_dir, account = tmp_path / "data", fresh_account()
+    options = ("--create-repositories-on-push", *SCALE)
+    server = Server(data_dir, *options)
+    images.push(layout, server.address, "base:1")
+    services = Services(Tasks(server, account, IMAGE))
+    chance = random.Random(3)
+    name = services.create(services.definition(family="instants"), 1)["serviceName"]
+    # The node has the image then: a pull from a server that is dead would fail the task.
+    services.stable(name)
+    for desired in (3, 1, 4, 2):
+        services.ecs.update_service(service=name, desiredCount=desired)
+        time.sleep(chance.uniform(0, 0.1))
+        server.process.kill()
+        server.process.wait()
+        server = Server(data_dir, *options)
+        services = Services(Tasks(server, account, IMAGE))
+        found = services.wait(name, lambda s: s["runningCount"] == desired and s["pendingCount"] == 0)
+        assert len(services.running(name)) == desired, found["events"]
+    started = sum(int(m.split("has started ")[1].split()[0]) for m in messages(services.describe(name)) if "has started" in m)
+    failed = [t for t in services.stopped(name) if t["stopCode"] != "ServiceSchedulerInitiated"]
+    assert failed == [] and started == 1 + 2 + 3, ("each task was started once", failed, messages(services.describe(name)))
     assert server.stop() == 0

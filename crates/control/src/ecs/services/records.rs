@@ -318,6 +318,18 @@ impl ServiceRecord {
         service_arn(&self.scope, &self.cluster, &self.name)
     }
 
+    /// Whether it has, or may still start, tasks of a task definition.
+    pub fn uses(&self, family: &str, revision: u32) -> bool {
+        let is_it =
+            |named: &TaskDefinitionRef| named.family == family && named.revision == revision;
+        self.status != ServiceStatus::Inactive
+            && [&self.config]
+                .into_iter()
+                .chain(self.deployments.iter().map(|d| &d.config))
+                .filter_map(|config| config.task_definition.as_ref())
+                .any(is_it)
+    }
+
     pub fn revision_arn(&self, number: &str) -> String {
         self.part_arn("service-revision", number)
     }

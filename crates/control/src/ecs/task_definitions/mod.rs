@@ -11,6 +11,7 @@ use neargate_aws_wire::service::RequestContext;
 use neargate_domain::Scope;
 
 use super::records::{FamilyRecord, TaskDefinitionRecord, TaskRecord};
+use super::services::records::ServiceRecord;
 use super::{errors, keys, tags};
 use crate::page;
 use crate::scope_of;
@@ -296,7 +297,7 @@ async fn delete_one(
     Ok(Ok(record.definition))
 }
 
-/// Removes revisions that are being deleted and that no task uses any more.
+/// Removes revisions that are being deleted and that no task or service uses any more.
 pub async fn sweep_deleted(state: &State, scope: &Scope) -> Result<(), ApiError> {
     let deleted: Vec<Stored<TaskDefinitionRecord>> =
         state.list(&keys::task_definitions(scope)).await?;
@@ -308,6 +309,7 @@ pub async fn sweep_deleted(state: &State, scope: &Scope) -> Result<(), ApiError>
         return Ok(());
     }
     let tasks: Vec<Stored<TaskRecord>> = state.list(&keys::all_tasks(scope)).await?;
+    let services: Vec<Stored<ServiceRecord>> = state.list(&keys::all_services(scope)).await?;
     for definition in deleted {
         let record = &definition.record;
         let used = tasks.iter().any(|t| {
@@ -315,6 +317,10 @@ pub async fn sweep_deleted(state: &State, scope: &Scope) -> Result<(), ApiError>
                 && t.record.family == record.family()
                 && t.record.revision == record.revision()
         });
+        let used = used
+            || services
+                .iter()
+                .any(|s| s.record.uses(record.family(), record.revision()));
         if used {
             continue;
         }

@@ -33,6 +33,9 @@ const MAX_PASSES: usize = 16;
 /// Until a pass is made again that failed for a reason which no change may announce.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Until a pass is made again that was overtaken: what overtook it is shown by then, and marks the service itself.
+const OVERTAKEN_MILLIS: i64 = 20;
+
 /// Makes services what their records want. One of them runs per store.
 pub struct Reconciler {
     state: State,
@@ -144,7 +147,7 @@ impl Reconciler {
                     match result {
                         Ok(wake_at) => due.set(key, wake_at),
                         Err(PassError::Overtaken) => {
-                            waiting.insert(key);
+                            due.set(key, Some(self.state.now().plus_millis(OVERTAKEN_MILLIS)));
                         }
                         Err(PassError::State(error)) => return Err(error),
                         Err(error @ PassError::Refused(_)) => {
