@@ -5,11 +5,13 @@ mod support;
 use http::Method;
 use neargate_lb::table::Transport;
 use neargate_lb_api as api;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use support::http2_client::{HTTP, HTTP1, HTTP2, get, open, read, request, start, table};
 use support::targets::{self, Seen};
 use support::{Lb, client, group};
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn ten_thousand_requests_end_a_connection_and_none_is_lost() {
@@ -226,4 +228,57 @@ async fn the_end_of_the_process_lets_requests_end() {
     assert_eq!(in_flight.expect("an answer").body, b"waited");
     // The GOAWAY has come, or the connection has ended.
     while get(&sender, "/").await.is_ok() {}
+}
+
+#[tokio::test]
+async fn no_request_fails_while_targets_come_and_go() {
+    const SWAPS: usize = 60;
+    for version in [HTTP1, HTTP2] {
+        let mut addresses = Vec::new();
+        for _ in 0..3 {
+            addresses.push(match version {
+                HTTP1 => targets::http1(Arc::default()).await,
+                _ => targets::http2(Arc::default(), 50).await,
+            });
+        }
+        let make = |port, step: usize| {
+            let mut table = table(port, vec![group("arn:group", HTTP, version, &addresses)]);
+            let targets = &mut table.target_groups[0].targets;
+            // One takes requests, the one that did before drains, and one is not there.
+            targets.rotate_right(step % 3);
+            targets[1].draining = true;
+            targets.truncate(2);
+            table
+        };
+        let lb = Lb::start(Transport::Tcp, |port| make(port, 0)).await;
+        let (swapped, progress) = (Cell::new(false), Notify::new());
+        let answered: Vec<Cell<usize>> = vec![Cell::new(0); 8];
+        let clients = answered.iter().map(|answered| async {
+            let sender = open(&lb).await;
+            while !swapped.get() {
+                let answer = get(&sender, "/echo").await.expect("an answer");
+                assert_eq!(answer.status, 200, "{version:?}");
+                answered.set(answered.get() + 1);
+                progress.notify_one();
+            }
+        });
+        let swaps = async {
+            for step in 1..SWAPS {
+                let before = answered.clone();
+                lb.apply(&make(lb.address.port(), step)).await;
+                // With its second answer a client has nothing left at the target that leaves with the next swap.
+                let ahead = || {
+                    answered
+                        .iter()
+                        .zip(&before)
+                        .all(|(now, before)| now.get() >= before.get() + 2)
+                };
+                while !ahead() {
+                    progress.notified().await;
+                }
+            }
+            swapped.set(true);
+        };
+        tokio::join!(futures_util::future::join_all(clients), swaps);
+    }
 }
