@@ -102,12 +102,12 @@ fn kind_of(key: &str) -> Option<&str> {
     key.strip_prefix(ALL)?.split('/').nth(2)
 }
 
-pub fn client_token(scope: &Scope, cluster: &str, token: &str) -> String {
-    format!("{}/client-tokens/{cluster}/{token}", base(scope))
-}
-
 pub fn client_tokens(scope: &Scope) -> String {
     format!("{}/client-tokens/", base(scope))
+}
+
+pub fn client_token(scope: &Scope, cluster: &str, token: &str) -> String {
+    format!("{}{cluster}/{token}", client_tokens(scope))
 }
 
 pub fn account_settings(scope: &Scope) -> String {

@@ -53,9 +53,7 @@ impl NodeControl {
         );
         send(
             outbound,
-            ToNode::Welcome(node::Welcome {
-                registry_url: String::new(),
-            }),
+            ToNode::Welcome(node::Welcome {}),
         )
         .await?;
         self.take_full_report(&hello.node_id, &observed.tasks)
