@@ -148,10 +148,15 @@ pub struct Lb {
 
 impl Lb {
     pub fn start(data_dir: &Path, socket: Option<&Path>) -> Self {
+        Self::start_beside(data_dir, socket, None)
+    }
+
+    /// Beside a node, which makes network namespaces.
+    pub fn start_beside(data_dir: &Path, socket: Option<&Path>, node: Option<&Path>) -> Self {
         let config = Config {
             data_dir: data_dir.to_owned(),
             server_socket: socket.map(Path::to_owned),
-            node_data_dir: None,
+            node_data_dir: node.map(Path::to_owned),
             static_table: None,
             lb_id: "test".to_owned(),
             workers: Some(2),
