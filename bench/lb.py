@@ -21,11 +21,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 NEARGATE = ROOT / "target/release/neargate"
 SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
 CONNECTIONS = 64
-IDLE = 10_000
+NOFILE = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+# As many as HAProxy takes, which counts two descriptors for each.
+IDLE = min(10_000, NOFILE // 2 - 1_000)
 TARGETS = 2
 RULES = 100
 WORKERS = os.cpu_count()
-NOFILE = 65_536
 
 
 def free_port():
@@ -137,7 +138,7 @@ def start_haproxy(directory, ports, tls, rules):
     config.write_text(
         f"""global
   nbthread {WORKERS}
-  maxconn 30000
+  maxconn {(NOFILE - 500) // 2}
 defaults
   mode http
   timeout connect 10s
