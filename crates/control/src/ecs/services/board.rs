@@ -237,12 +237,12 @@ impl Inner {
                     self.services.remove(&service);
                 }
             }
-        } else if keys::is_service(key) {
-            if let Some(entry) = self.services.get_mut(key) {
-                entry.record = None;
-                if entry.tasks.is_empty() {
-                    self.services.remove(key);
-                }
+        } else if keys::is_service(key)
+            && let Some(entry) = self.services.get_mut(key)
+        {
+            entry.record = None;
+            if entry.tasks.is_empty() {
+                self.services.remove(key);
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::{caller_arn, scope_of};
 
 /// Longest client token. Source: CreateService reference.
 const MAX_CLIENT_TOKEN_CHARS: usize = 36;
-/// Services of a cluster (quota).
+/// Source: CreateService reference, serviceName.
 const MAX_NAME_CHARS: usize = 255;
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html>

@@ -272,3 +272,272 @@ fn rolls_back(service: &ServiceRecord, reason: FailReason) -> bool {
         FailReason::Requested => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use neargate_aws_api::ecs::types::{DeploymentCircuitBreaker, DeploymentConfiguration};
+    use neargate_domain::Scope;
+
+    use super::*;
+    use crate::ecs::records::Tags;
+
+    const NOW: Timestamp = Timestamp(9);
+
+    fn config(revision: u32) -> RevisionConfig {
+        RevisionConfig {
+            task_definition: Some(TaskDefinitionRef {
+                family: "web".to_owned(),
+                revision,
+            }),
+            strategy: Vec::new(),
+            platform_version: "LATEST".to_owned(),
+            network: None,
+            load_balancers: Vec::new(),
+            service_connect: None,
+        }
+    }
+
+    fn deployment(name: &str, revision: u32, rollout: Rollout) -> DeploymentRecord {
+        DeploymentRecord {
+            rollout,
+            ..DeploymentRecord::begin(
+                format!("ecs-svc/{name}"),
+                format!("revision-{name}"),
+                format!("deployment-{name}"),
+                config(revision),
+                Timestamp(1),
+            )
+        }
+    }
+
+    /// A service on its way from deployment `old` to `new`.
+    fn service(rolls_back: bool) -> ServiceRecord {
+        ServiceRecord {
+            scope: Scope::new("000000000000", "us-east-1"),
+            cluster: "default".to_owned(),
+            name: "web".to_owned(),
+            status: ServiceStatus::Active,
+            created_at: Timestamp(1),
+            created_by: "root".to_owned(),
+            inactive_since: None,
+            controller: Controller::Ecs,
+            desired_count: 2,
+            config: config(2),
+            deployment_configuration: DeploymentConfiguration {
+                deployment_circuit_breaker: Some(DeploymentCircuitBreaker {
+                    enable: true,
+                    rollback: rolls_back,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            },
+            grace_period_secs: None,
+            enable_ecs_managed_tags: false,
+            enable_execute_command: false,
+            propagate_tags: PropagateTags::None,
+            zone_rebalancing: false,
+            tags: Tags::new(),
+            request_digest: String::new(),
+            deployments: vec![
+                deployment("new", 2, Rollout::InProgress),
+                deployment("old", 1, Rollout::Completed),
+            ],
+            memory: Default::default(),
+            passes: 0,
+        }
+    }
+
+    fn history(service: &ServiceRecord) -> History {
+        let record = ServiceDeploymentRecord {
+            id: "deployment-new".to_owned(),
+            status: ServiceDeploymentStatus::Pending,
+            status_reason: None,
+            created_at: Timestamp(1),
+            started_at: None,
+            stopped_at: None,
+            finished_at: None,
+            updated_at: Timestamp(1),
+            target: "revision-new".to_owned(),
+            sources: vec!["revision-old".to_owned()],
+            deployment_configuration: DeploymentConfiguration::default(),
+            rollback: None,
+            breaker: BreakerRecord {
+                status: MonitorStatus::Monitoring,
+                failures: 0,
+                threshold: 3,
+            },
+            last_counts: Vec::new(),
+        };
+        let mut history = History {
+            read: None,
+            record: Some(record),
+            now: NOW,
+        };
+        history.follow(service);
+        history
+    }
+
+    /// What is left after transitions: the status, its reason, and the deployments with their states.
+    fn after(
+        rolls_back: bool,
+        transitions: &[Transition],
+    ) -> (ServiceRecord, ServiceDeploymentRecord) {
+        let mut service = service(rolls_back);
+        let mut history = history(&service);
+        for transition in transitions {
+            history.apply(&mut service, transition, &ServiceCounts::default());
+        }
+        (service, history.record.expect("it has one"))
+    }
+
+    fn complete(name: &str) -> Transition {
+        Transition::Complete {
+            group: format!("ecs-svc/{name}"),
+        }
+    }
+
+    #[test]
+    fn service_deployments_end_as_their_deployments_do() {
+        use ServiceDeploymentStatus as Status;
+        let fail = |reason| Transition::Fail {
+            group: "ecs-svc/new".to_owned(),
+            reason,
+        };
+        let back = |reason| Transition::RollBack {
+            from: "ecs-svc/new".to_owned(),
+            to: "ecs-svc/old".to_owned(),
+            reason,
+        };
+        let tripped =
+            "Service deployment rolled back because the circuit breaker threshold was exceeded.";
+        for (name, rolls_back, transitions, status, reason) in [
+            ("begun", true, vec![], Status::InProgress, None),
+            (
+                "came up",
+                true,
+                vec![complete("new")],
+                Status::Successful,
+                None,
+            ),
+            (
+                "failed without a way back",
+                false,
+                vec![fail(FailReason::CircuitBreaker)],
+                Status::Stopped,
+                Some(
+                    "Service deployment failed because the circuit breaker threshold was exceeded.",
+                ),
+            ),
+            (
+                "found no way back",
+                true,
+                vec![fail(FailReason::CircuitBreaker)],
+                Status::RollbackFailed,
+                Some("No rollback candidate was found to run the rollback."),
+            ),
+            (
+                "goes back",
+                true,
+                vec![back(FailReason::CircuitBreaker)],
+                Status::RollbackInProgress,
+                Some(tripped),
+            ),
+            (
+                "went back",
+                true,
+                vec![back(FailReason::CircuitBreaker), complete("old")],
+                Status::RollbackSuccessful,
+                Some(tripped),
+            ),
+            (
+                "was stopped",
+                false,
+                vec![back(FailReason::Requested), complete("old")],
+                Status::RollbackSuccessful,
+                Some("Service deployment rolled back because it was stopped by the user."),
+            ),
+            (
+                "was deleted",
+                false,
+                vec![Transition::Inactive],
+                Status::Stopped,
+                Some("The service was deleted."),
+            ),
+        ] {
+            let (_, record) = after(rolls_back, &transitions);
+            assert_eq!(record.status, status, "{name}");
+            assert_eq!(record.status_reason.as_deref(), reason, "{name}");
+            assert_eq!(record.started_at, Some(NOW), "{name}");
+            assert_eq!(record.finished_at.is_some(), !status.is_open(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_way_back_makes_the_old_deployment_primary_again() {
+        let back = Transition::RollBack {
+            from: "ecs-svc/new".to_owned(),
+            to: "ecs-svc/old".to_owned(),
+            reason: FailReason::CircuitBreaker,
+        };
+        let (service, record) = after(true, &[back]);
+        let shown: Vec<_> = service
+            .deployments
+            .iter()
+            .map(|d| {
+                (
+                    d.id.as_str(),
+                    d.rollout,
+                    d.is_rollback,
+                    d.rollout_reason.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (
+                    "ecs-svc/old",
+                    Rollout::InProgress,
+                    true,
+                    "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/old."
+                ),
+                (
+                    "ecs-svc/new",
+                    Rollout::Failed,
+                    false,
+                    "ECS deployment circuit breaker: tasks failed to start."
+                ),
+            ]
+        );
+        assert_eq!(
+            service.config,
+            config(1),
+            "the service shows what it went back to"
+        );
+        assert_eq!(service.deployments[0].service_deployment, "deployment-new");
+        assert_eq!(
+            record.rollback.map(|r| r.revision).as_deref(),
+            Some("revision-old")
+        );
+        assert_eq!(record.breaker.status, MonitorStatus::Triggered);
+    }
+
+    #[test]
+    fn a_deployment_without_purpose_goes_and_a_deleted_service_has_none() {
+        let remove = Transition::Remove {
+            group: "ecs-svc/old".to_owned(),
+        };
+        let (service, _) = after(true, &[complete("new"), remove]);
+        assert_eq!(service.deployments.len(), 1);
+        assert_eq!(
+            service.deployments[0].rollout_reason,
+            "ECS deployment ecs-svc/new completed."
+        );
+        let (service, _) = after(true, &[Transition::Inactive]);
+        assert_eq!(
+            (service.status, service.inactive_since),
+            (ServiceStatus::Inactive, Some(NOW))
+        );
+        assert!(service.deployments.is_empty());
+    }
+}
