@@ -68,14 +68,19 @@ fn kind_of(key: &str) -> Option<Kind> {
             elbv2::keys::Kind::Use => None,
         };
     }
-    let kinds: [(fn(&str) -> bool, Kind); 5] = [
-        (ec2::keys::is_network_interface, Kind::Interface),
-        (ec2::keys::is_subnet, Kind::Subnet),
-        (ec2::keys::is_vpc, Kind::Vpc),
-        (acm::keys::is_certificate, Kind::Acm),
-        (iam::keys::is_server_certificate, Kind::Iam),
-    ];
-    kinds.iter().find(|(is, _)| is(key)).map(|(_, kind)| *kind)
+    if ec2::keys::is_network_interface(key) {
+        Some(Kind::Interface)
+    } else if ec2::keys::is_subnet(key) {
+        Some(Kind::Subnet)
+    } else if ec2::keys::is_vpc(key) {
+        Some(Kind::Vpc)
+    } else if acm::keys::is_certificate(key) {
+        Some(Kind::Acm)
+    } else if iam::keys::is_server_certificate(key) {
+        Some(Kind::Iam)
+    } else {
+        None
+    }
 }
 
 impl View {
