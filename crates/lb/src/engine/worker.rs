@@ -74,7 +74,7 @@ pub struct Worker {
     /// Idle connections to targets.
     pub pool: Pool,
     vigils: Rc<Vigils>,
-    current: RefCell<Rc<Arc<Published>>>,
+    current: RefCell<Arc<Published>>,
     /// Counts what was published, so that who has looked something up sees that it is old.
     generation: Cell<u64>,
     listening: RefCell<HashMap<u64, AbortHandle>>,
@@ -136,7 +136,7 @@ pub fn start(shared: &Arc<Shared>, published: &Arc<Published>) -> io::Result<Vec
                     shared,
                     pool: Pool::default(),
                     vigils: Rc::default(),
-                    current: RefCell::new(Rc::new(published)),
+                    current: RefCell::new(published),
                     generation: Cell::default(),
                     listening: RefCell::default(),
                 });
@@ -149,8 +149,8 @@ pub fn start(shared: &Arc<Shared>, published: &Arc<Published>) -> io::Result<Vec
 
 impl Worker {
     /// What new requests follow. Never keep it over an `await`, or old tables stay in memory.
-    pub fn current(&self) -> Rc<Arc<Published>> {
-        Rc::clone(&self.current.borrow())
+    pub fn current(&self) -> Arc<Published> {
+        Arc::clone(&self.current.borrow())
     }
 
     /// Changes with each version of what is published.
@@ -226,7 +226,7 @@ impl Worker {
         self.vigils
             .keep_targets(|target| published.has_target(target));
         self.pool.keep_targets(|target| published.may_reuse(target));
-        *self.current.borrow_mut() = Rc::new(published);
+        *self.current.borrow_mut() = published;
         self.generation.set(self.generation.get() + 1);
     }
 

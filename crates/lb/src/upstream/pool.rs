@@ -11,7 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -91,10 +91,9 @@ fn is_quiet(stream: &mut UpstreamStream) -> bool {
     let mut into = ReadBuf::new(&mut byte);
     // Whoever takes the connection polls it again, with a waker of its own.
     let mut nobody = Context::from_waker(Waker::noop());
-    match Pin::new(stream).poll_read(&mut nobody, &mut into) {
-        Poll::Pending => true,
-        Poll::Ready(_) => false,
-    }
+    Pin::new(stream)
+        .poll_read(&mut nobody, &mut into)
+        .is_pending()
 }
 
 /// A target's key is part of a digest and needs no hashing.
