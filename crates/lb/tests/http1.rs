@@ -386,6 +386,29 @@ fn what_targets_do_wrong_has_its_status() {
 }
 
 #[test]
+fn a_target_that_is_gone_fails_no_request_while_there_is_another() {
+    let alive = Target::echo();
+    let gone = Target {
+        address: ([127, 0, 0, 1], free_port()).into(),
+        connections: Default::default(),
+    };
+    let fixture = Fixture::start(&[&gone, &alive]);
+    let mut client = fixture.client();
+    for (number, request) in [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+    ]
+    .iter()
+    .cycle()
+    .take(10)
+    .enumerate()
+    {
+        client.send(request);
+        assert_eq!(client.answer().status, 200, "request {number}");
+    }
+}
+
+#[test]
 fn a_cut_body_cuts_the_clients_connection() {
     for (name, response) in [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),

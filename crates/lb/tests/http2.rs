@@ -295,13 +295,36 @@ async fn grpc_streams_both_ways_with_trailers() {
     assert_eq!(download.trailers().await.expect("trailers"), Some(trailers));
 }
 
-#[tokio::test]
-async fn requests_to_a_target_that_is_not_there_are_answered_502() {
+/// An address where nothing listens.
+async fn nowhere() -> std::net::SocketAddr {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
-    let target = nobody.local_addr().expect("bound");
-    drop(nobody);
+    nobody.local_addr().expect("bound")
+}
+
+#[tokio::test]
+async fn a_target_that_is_gone_fails_no_request_while_there_is_another() {
+    for (version, alive) in [
+        (HTTP1, targets::http1(Arc::default()).await),
+        (HTTP2, targets::http2(Arc::default(), usize::MAX).await),
+    ] {
+        let both = [nowhere().await, alive];
+        let lb = Lb::start(Transport::Tcp, |port| {
+            table(port, vec![group("arn:group", HTTP, version, &both)])
+        })
+        .await;
+        let sender = open(&lb).await;
+        let answers = futures_util::future::join_all((0..20).map(|_| get(&sender, "/"))).await;
+        for answer in answers {
+            assert_eq!(answer.expect("an answer").status, 200, "{version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_to_a_target_that_is_not_there_are_answered_502() {
+    let target = nowhere().await;
     for version in [HTTP1, HTTP2] {
         let lb = start(version, target).await;
         let sender = open(&lb).await;

@@ -136,7 +136,7 @@ impl<S: ClientStream> Front<S> {
         };
         match plan {
             Plan::Answer(answered) => self.answer(answered).await,
-            Plan::Forward(forward) => self.forward(&forward).await,
+            Plan::Forward(mut forward) => self.forward(&mut forward).await,
         }
     }
 
@@ -210,7 +210,7 @@ impl<S: ClientStream> Front<S> {
         }
         if let Some(Some(Plan::Forward(forward))) = &planned {
             // In the same breath as the choice, so that no change of the table falls between.
-            self.watched.attend(forward.towards.target);
+            self.watched.attend(forward.way.towards.target);
         }
         Ok(planned)
     }
@@ -290,7 +290,7 @@ impl<S: ClientStream> Front<S> {
     }
 
     /// Carries a request to its target, and the response back.
-    async fn forward(&mut self, forward: &Forward) -> Next {
+    async fn forward(&mut self, forward: &mut Forward) -> Next {
         let mut report = Report::default();
         let next = self.carry(forward, &mut report).await;
         if let Some(journal) = &forward.journal {
@@ -300,13 +300,21 @@ impl<S: ClientStream> Front<S> {
         next
     }
 
-    async fn carry(&mut self, forward: &Forward, report: &mut Report) -> Next {
+    async fn carry(&mut self, forward: &mut Forward, report: &mut Report) -> Next {
         let worker = Rc::clone(&self.worker);
         let idle = idle_timeout(&forward.endpoint);
-        let mut connection = match Connection::checkout(&worker, forward.towards.clone()).await {
+        let reached = forward
+            .way
+            .reach(&forward.endpoint, &self.watched, async |towards| {
+                Connection::checkout(&worker, towards).await
+            });
+        let reached = reached.await;
+        if let Some(journal) = &mut forward.journal {
+            journal.target = Some(forward.way.towards.address);
+        }
+        let mut connection = match reached {
             Ok(connection) => connection,
             Err(error) => {
-                tracing::debug!(%error, target = %forward.towards.address, "no connection to a target");
                 return self
                     .answer_for(forward, error.status(), forward.body, report)
                     .await;
@@ -320,7 +328,13 @@ impl<S: ClientStream> Front<S> {
             drop(exchange);
             if may_repeat && matches!(ended, Ended::Target(_)) {
                 // The target closed the connection as our request set out. It did not begin to answer.
-                match Connection::fresh(&worker, forward.towards.clone()).await {
+                let reached =
+                    forward
+                        .way
+                        .reach(&forward.endpoint, &self.watched, async |towards| {
+                            Connection::fresh(&worker, towards).await
+                        });
+                match reached.await {
                     Ok(fresh) => connection = fresh,
                     Err(error) => {
                         return self
@@ -334,7 +348,7 @@ impl<S: ClientStream> Front<S> {
         };
         self.watched.attend_none();
         if let Ended::Target(fault) = &ended {
-            tracing::debug!(%fault, target = %forward.towards.address, "a target broke off");
+            tracing::debug!(%fault, target = %forward.way.towards.address, "a target broke off");
         }
         let body_left = if report.request_sent {
             Body::None
@@ -359,7 +373,7 @@ impl<S: ClientStream> Front<S> {
                 }
             }
             Ended::Upgraded => {
-                self.watched.attend(forward.towards.target);
+                self.watched.attend(forward.way.towards.target);
                 let (stream, read) = connection.into_parts();
                 let piped = pipe::pipe(self, stream, read, idle).await;
                 report.received_bytes += piped.received_bytes;

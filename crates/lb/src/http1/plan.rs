@@ -11,9 +11,9 @@ use crate::engine::buffer::Scratch;
 use crate::engine::{Client, Worker, chance, clock};
 use crate::headers::{self, Forwarding, Framing, TraceSeed, TraceValue, write_request_head};
 use crate::routing::{Outcome, RequestView, Scheme, route};
-use crate::select::{Asking, Chosen, choose};
-use crate::table::{Endpoint, TargetGroup};
-use crate::upstream::Towards;
+use crate::select::{Asking, choose};
+use crate::table::Endpoint;
+use crate::upstream::{Towards, Way};
 use std::sync::Arc;
 
 /// What to do about a request.
@@ -35,8 +35,7 @@ pub struct Answered {
 /// A request that goes to a target.
 pub struct Forward {
     pub endpoint: Arc<Endpoint>,
-    pub chosen: Chosen,
-    pub towards: Towards,
+    pub way: Way,
     /// The request's head as the target gets it.
     pub head: Scratch,
     pub body: Body,
@@ -49,8 +48,8 @@ pub struct Forward {
     /// Client and target connection end with this exchange.
     pub desync_close: bool,
     pub client_close: bool,
-    /// Group and duration for the cookies of the response, where there may be any.
-    pub sticky: Option<(Arc<TargetGroup>, Option<u32>)>,
+    /// Duration of the group's own stickiness, where the rule has it.
+    pub stickiness_secs: Option<u32>,
     pub scheme: Scheme,
     pub journal: Option<Box<Journal>>,
 }
@@ -62,13 +61,14 @@ impl Forward {
         worker: &Worker,
         response: &[crate::routing::Header<'_>],
     ) -> Vec<String> {
-        let Some((group, secs)) = &self.sticky else {
+        let Way { group, chosen, .. } = &self.way;
+        if self.stickiness_secs.is_none() && group.stickiness.is_none() {
             return Vec::new();
-        };
+        }
         crate::select::set_cookie::set_cookies(
             group,
-            &self.chosen,
-            *secs,
+            chosen,
+            self.stickiness_secs,
             response,
             self.scheme,
             &worker.shared.cookie_key,
@@ -253,16 +253,17 @@ pub fn plan(
     if written.is_err() {
         return Ok(answered(Answer::error(463), journal));
     }
-    let sticky = (stickiness_secs.is_some() || group.stickiness.is_some())
-        .then(|| (Arc::clone(group), stickiness_secs));
     let tls13 = client
         .tls
         .as_ref()
         .is_none_or(|session| session.version == "TLSv1.3");
     Ok(Plan::Forward(Box::new(Forward {
-        towards: Towards::new(endpoint, group, &chosen.target, tls13),
+        way: Way {
+            towards: Towards::new(endpoint, group, &chosen.target, tls13),
+            group: Arc::clone(group),
+            chosen,
+        },
         endpoint: Arc::clone(endpoint),
-        chosen,
         head,
         body,
         is_head: parts.method == "HEAD",
@@ -273,7 +274,7 @@ pub fn plan(
         minor_version: facts.minor_version,
         desync_close: treatment == Treatment::ForwardAndClose,
         client_close: close,
-        sticky,
+        stickiness_secs,
         scheme,
         journal,
     })))

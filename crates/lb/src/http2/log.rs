@@ -45,7 +45,7 @@ fn write(exchange: &Exchange<'_>, head: &Head, plan: &Plan<'_>, gave_up: bool, l
         Action::Error(_) => (None, "", ""),
         Action::Answer(_) => (Some(ActionTaken::FixedResponse), "", ""),
         Action::Redirect { location, .. } => (Some(ActionTaken::Redirect), "", &location[..]),
-        Action::Forward(forward) => (Some(ActionTaken::Forward), &*forward.group.arn, ""),
+        Action::Forward(forward, _) => (Some(ActionTaken::Forward), &*forward.way.group.arn, ""),
     };
     let uri = &head.parts.uri;
     let text = |name| {

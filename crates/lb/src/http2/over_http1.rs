@@ -16,19 +16,27 @@ use std::task::Poll;
 /// Carries one exchange. `body` is the client's.
 pub(super) async fn carry(
     exchange: &Exchange<'_>,
-    forward: &Forward<'_>,
+    forward: &mut Forward,
     head: &[u8],
     chunked: bool,
     body: &mut RecvStream,
 ) -> Result<(), Failure> {
     let worker = &exchange.open.worker;
     let repeatable = forward.is_idempotent && body.is_end_stream();
-    let reached = Connection::checkout(worker, forward.towards.clone()).await;
-    let mut connection = reached.map_err(|error| Failure::Status(error.status()))?;
+    let reached = forward
+        .way
+        .reach(exchange.endpoint, &exchange.watched, async |towards| {
+            Connection::checkout(worker, towards).await
+        });
+    let mut connection = reached
+        .await
+        .map_err(|error| Failure::Status(error.status()))?;
     loop {
         let request_sent = Cell::new(false);
         let shared = RefCell::new(connection);
         let ended = {
+            let target = Some(forward.way.towards.address);
+            exchange.account.target.set(target);
             let upload = upload(exchange, &shared, head, chunked, body, &request_sent);
             both(upload, download(exchange, &shared, forward)).await
         };
@@ -44,11 +52,18 @@ pub(super) async fn carry(
             Err(Ended::Target(Fault::Closed))
                 if repeatable && connection.reused() && !connection.has_answered() =>
             {
-                let reached = Connection::fresh(worker, forward.towards.clone()).await;
-                connection = reached.map_err(|error| Failure::Status(error.status()))?;
+                let reached =
+                    forward
+                        .way
+                        .reach(exchange.endpoint, &exchange.watched, async |towards| {
+                            Connection::fresh(worker, towards).await
+                        });
+                connection = reached
+                    .await
+                    .map_err(|error| Failure::Status(error.status()))?;
             }
             Err(Ended::Target(error)) => {
-                tracing::debug!(%error, target = %forward.towards.address, "a target's response is bad");
+                tracing::debug!(%error, target = %forward.way.towards.address, "a target's response is bad");
                 return Err(Failure::Status(502));
             }
             Err(Ended::Client) => return Err(Failure::ClientGone),
@@ -150,7 +165,7 @@ async fn send(
 async fn download(
     exchange: &Exchange<'_>,
     connection: &RefCell<Connection>,
-    forward: &Forward<'_>,
+    forward: &Forward,
 ) -> Result<(), Ended> {
     let head = poll_fn(|cx| {
         connection

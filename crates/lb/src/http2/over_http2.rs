@@ -21,14 +21,22 @@ const MAX_TRIES: usize = 3;
 /// Carries one exchange. `body` is the client's.
 pub(super) async fn carry(
     exchange: &Exchange<'_>,
-    forward: &Forward<'_>,
+    forward: &mut Forward,
     request: &Request<()>,
     body: &mut RecvStream,
 ) -> Result<(), Failure> {
     let body_sent = Cell::new(false);
     for _ in 0..MAX_TRIES {
-        let leased = targets::lease(&exchange.open.worker, &forward.towards).await;
-        let mut lease = leased.map_err(|error| Failure::Status(error.status()))?;
+        let leased = forward
+            .way
+            .reach(exchange.endpoint, &exchange.watched, async |towards| {
+                targets::lease(&exchange.open.worker, &towards).await
+            });
+        let mut lease = leased
+            .await
+            .map_err(|error| Failure::Status(error.status()))?;
+        let target = Some(forward.way.towards.address);
+        exchange.account.target.set(target);
         match attempt(exchange, forward, &mut lease, request, body, &body_sent).await {
             Ok(()) => return Ok(()),
             Err(Ended::Untouched) if !body_sent.get() && !exchange.has_answered() => lease.retire(),
@@ -50,7 +58,7 @@ enum Ended {
 
 async fn attempt(
     exchange: &Exchange<'_>,
-    forward: &Forward<'_>,
+    forward: &Forward,
     lease: &mut Lease,
     request: &Request<()>,
     body: &mut RecvStream,
@@ -142,11 +150,11 @@ async fn upload(
 
 async fn download(
     exchange: &Exchange<'_>,
-    forward: &Forward<'_>,
+    forward: &Forward,
     response: ResponseFuture,
 ) -> Result<(), Ended> {
     let response = response.await.map_err(|error| {
-        tracing::debug!(%error, target = %forward.towards.address, "a target has not answered");
+        tracing::debug!(%error, target = %forward.way.towards.address, "a target has not answered");
         match is_untouched(&error) {
             true => Ended::Untouched,
             false => Ended::Target,

@@ -8,9 +8,9 @@ use crate::headers::{
     Forwarding, Framing, TraceSeed, TraceValue, authority, request_fields, write_request_head,
 };
 use crate::routing::{Header, Outcome, TransformStatus, route};
-use crate::select::{Asking, Chosen, choose};
-use crate::table::{Endpoint, TargetGroup};
-use crate::upstream::Towards;
+use crate::select::{Asking, choose};
+use crate::table::Endpoint;
+use crate::upstream::{Towards, Way};
 use http::{HeaderMap, Request, Uri};
 use neargate_lb_api::ProtocolVersion;
 use std::sync::Arc;
@@ -29,16 +29,13 @@ pub(super) enum Action<'e> {
     Error(u16),
     Redirect { status: u16, location: String },
     Answer(Answer<'e>),
-    Forward(Box<Forward<'e>>),
+    Forward(Box<Forward>, TargetHead),
 }
 
 /// A request that goes to a target.
-pub(super) struct Forward<'e> {
-    pub group: &'e Arc<TargetGroup>,
+pub(super) struct Forward {
     pub stickiness_secs: Option<u32>,
-    pub chosen: Chosen,
-    pub towards: Towards,
-    pub head: TargetHead,
+    pub way: Way,
     pub is_head: bool,
     /// May be sent once more if a reused connection turns out to be dead; the caller knows of the body.
     pub is_idempotent: bool,
@@ -50,12 +47,12 @@ pub(super) enum TargetHead {
     Http2(Request<()>),
 }
 
-impl Forward<'_> {
+impl Forward {
     /// Values of the `Set-Cookie` headers that the response gets.
     pub fn set_cookies(&self, worker: &Worker, response: &[Header<'_>]) -> Vec<String> {
         crate::select::set_cookie::set_cookies(
-            self.group,
-            &self.chosen,
+            &self.way.group,
+            &self.way.chosen,
             self.stickiness_secs,
             response,
             crate::routing::Scheme::Https,
@@ -163,15 +160,19 @@ pub(super) fn plan<'e>(
         false => http1_head(&forwarding),
     };
     plan.action = match made {
-        Ok(made) => Action::Forward(Box::new(Forward {
-            group,
-            stickiness_secs,
-            chosen,
-            towards,
-            head: made,
-            is_head: view.method == "HEAD",
-            is_idempotent: head.is_idempotent(),
-        })),
+        Ok(made) => Action::Forward(
+            Box::new(Forward {
+                stickiness_secs,
+                way: Way {
+                    group: Arc::clone(group),
+                    chosen,
+                    towards,
+                },
+                is_head: view.method == "HEAD",
+                is_idempotent: head.is_idempotent(),
+            }),
+            made,
+        ),
         Err(status) => Action::Error(status),
     };
     plan

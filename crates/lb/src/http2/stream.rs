@@ -32,7 +32,7 @@ pub(super) async fn serve(
             .map(|field| field.name.len() + field.value.len())
             .sum(),
     );
-    let plan = plan(
+    let mut plan = plan(
         &open.worker,
         &open.client,
         &endpoint,
@@ -41,13 +41,13 @@ pub(super) async fn serve(
         !body.is_end_stream(),
     );
     let (is_grpc, is_head) = (head.is_grpc(), head.parts.method == Method::HEAD);
-    let done = match &plan.action {
+    let done = match &mut plan.action {
         Action::Error(status) => answer::error(&exchange, *status, is_grpc, is_head).await,
         Action::Answer(fixed) => answer::answer(&exchange, fixed, is_head).await,
         Action::Redirect { status, location } => {
             answer::answer(&exchange, &Answer::redirect(*status, location), is_head).await
         }
-        Action::Forward(forward) => carry(&exchange, forward, &mut body).await,
+        Action::Forward(forward, head) => carry(&exchange, forward, head, &mut body).await,
     };
     let done = match done {
         Err(Failure::Status(status)) if !exchange.has_answered() => {
@@ -75,12 +75,16 @@ pub(super) async fn serve(
 
 async fn carry(
     exchange: &Exchange<'_>,
-    forward: &Forward<'_>,
+    forward: &mut Forward,
+    head: &TargetHead,
     body: &mut RecvStream,
 ) -> Result<(), Failure> {
-    exchange.watched.attend(forward.chosen.target.key);
-    exchange.account.target.set(Some(forward.towards.address));
-    match &forward.head {
+    exchange.watched.attend(forward.way.towards.target);
+    exchange
+        .account
+        .target
+        .set(Some(forward.way.towards.address));
+    match head {
         TargetHead::Http1 { bytes, chunked } => {
             exchange
                 .guard(over_http1::carry(exchange, forward, bytes, *chunked, body))

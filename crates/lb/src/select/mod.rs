@@ -101,6 +101,40 @@ pub fn choose(group: &TargetGroup, asking: &Asking<'_>) -> Result<Chosen, NoTarg
     })
 }
 
+/// Whether [`choose_other`] would find a target.
+pub fn has_other(
+    group: &TargetGroup,
+    zone: Option<&str>,
+    excluded: impl Fn(&TargetKey) -> bool,
+) -> bool {
+    let pool = group.pool();
+    let mut targets = pool.members(zone).targets.iter();
+    targets.any(|&index| !excluded(&group.targets[index].key))
+}
+
+/// A target for a request whose first ones could not be connected to, by turns. The client's cookie binds it no more.
+pub fn choose_other(
+    group: &TargetGroup,
+    zone: Option<&str>,
+    excluded: impl Fn(&TargetKey) -> bool,
+) -> Option<Chosen> {
+    let pool = group.pool();
+    let members = pool.members(zone);
+    let left: Vec<&Arc<Target>> = members
+        .targets
+        .iter()
+        .map(|&index| &group.targets[index])
+        .filter(|target| !excluded(&target.key))
+        .collect();
+    let count = u64::try_from(left.len()).ok().filter(|count| *count > 0)?;
+    let target = left[(group.state.next_ticket() % count) as usize];
+    Some(Chosen {
+        target: InFlight::new(Arc::clone(target)),
+        bond: Bond::Broken,
+        fail_open: members.fail_open,
+    })
+}
+
 /// The target of a flow: the same for the same hash as long as that target is usable, whatever happens to the others
 /// (rendezvous hashing). For network load balancers.
 pub fn choose_by_hash(

@@ -1,6 +1,6 @@
 //! Connections to targets, for every front.
 //!
-//! A front that has chosen a target calls [`h1::Connection::checkout`] (HTTP/1.1: from the thread's pool, or fresh) or
+//! A front that has chosen a target calls, by way of [`Way::reach`], [`h1::Connection::checkout`] (HTTP/1.1: from the thread's pool, or fresh) or
 //! [`connect::connect`] (a bare stream, for HTTP/2). An HTTP/1.1 connection then carries one exchange at a time:
 //!
 //! ```ignore
@@ -25,7 +25,9 @@ pub mod h1;
 pub mod pool;
 pub mod response;
 pub mod stream;
+pub mod way;
 
 pub use connect::{ConnectError, Towards};
 pub use pool::Pool;
 pub use stream::UpstreamStream;
+pub use way::Way;
