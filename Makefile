@@ -33,7 +33,7 @@ unit:
 	cargo test --workspace --locked
 
 e2e:
-	cargo build --locked --package neargate
+	cargo build --locked --package neargate --package neargate-load
 	scripts/python -m pytest tests/e2e -q
 
 bench:

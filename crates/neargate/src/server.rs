@@ -123,16 +123,16 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
     );
     let addresses = ec2::AddressPool::default();
     let service_board = Arc::new(ServiceBoard::default());
-    let services = Reconciler::new(
-        state.clone(),
-        addresses.clone(),
-        service_board.clone(),
-        load_balancers.clone(),
-    );
     let data_plane: Arc<dyn DataPlane> = match config.has_nodes {
         true => load_balancers.clone(),
         false => Arc::new(NoDataPlane::default()),
     };
+    let services = Reconciler::new(
+        state.clone(),
+        addresses.clone(),
+        service_board.clone(),
+        data_plane.clone(),
+    );
     let server = Arc::new(Server {
         state,
         nodes,

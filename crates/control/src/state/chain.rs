@@ -151,7 +151,7 @@ fn parse<T: DeserializeOwned>(key: &Bytes, value: &Bytes) -> Result<T, StateErro
 mod tests {
     use std::collections::BTreeSet;
 
-    use neargate_store::{EmbeddedStore, Store as _};
+    use neargate_store::EmbeddedStore;
 
     use super::*;
     use crate::clock::SystemClock;
