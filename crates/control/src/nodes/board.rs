@@ -40,7 +40,16 @@ pub struct Board {
 struct Inner {
     /// By store key. Ended tasks stay until their record is removed: a node must hear that it may forget them.
     tasks: BTreeMap<String, Arc<Stored<TaskRecord>>>,
+    /// What each node carries, so that placing a task does not look at all others.
+    loads: HashMap<String, Load>,
     subscribers: HashMap<Subscriber, Marks>,
+}
+
+/// Tasks of a node that have not ended, and the memory promised to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    pub tasks: u32,
+    pub memory_mib: u64,
 }
 
 struct Marks {
@@ -100,6 +109,7 @@ impl Board {
         let mut inner = self.inner.lock();
         if let Some(task) = inner.tasks.remove(key) {
             inner.mark(key, &task.record);
+            inner.count(&task.record, false);
         }
     }
 
@@ -171,17 +181,9 @@ impl Board {
         }
     }
 
-    /// Tasks of a node that have not ended, and the memory promised to them.
-    pub fn load_of(&self, node_id: &str) -> (usize, u64) {
+    pub fn load_of(&self, node_id: &str) -> Load {
         let inner = self.inner.lock();
-        let of_node = inner
-            .tasks
-            .values()
-            .map(|t| &t.record)
-            .filter(|t| t.is_active() && t.node_id.as_deref() == Some(node_id));
-        of_node.fold((0, 0), |(tasks, memory), task| {
-            (tasks + 1, memory + u64::from(task.memory_mib))
-        })
+        inner.loads.get(node_id).copied().unwrap_or_default()
     }
 
     /// Tasks that have not ended and have this node.
@@ -207,7 +209,29 @@ impl Inner {
             return;
         }
         self.mark(&key, &task.record);
-        self.tasks.insert(key, task);
+        self.count(&task.record, true);
+        if let Some(before) = self.tasks.insert(key, task) {
+            self.count(&before.record, false);
+        }
+    }
+
+    /// Counts a record in, or out again, where it is a load.
+    fn count(&mut self, task: &TaskRecord, comes: bool) {
+        let Some(node_id) = task.node_id.as_ref().filter(|_| task.is_active()) else {
+            return;
+        };
+        let load = self.loads.entry(node_id.clone()).or_default();
+        let memory_mib = u64::from(task.memory_mib);
+        if comes {
+            load.tasks += 1;
+            load.memory_mib += memory_mib;
+        } else {
+            load.tasks -= 1;
+            load.memory_mib -= memory_mib;
+            if load.tasks == 0 {
+                self.loads.remove(node_id);
+            }
+        }
     }
 
     fn mark(&mut self, key: &str, task: &TaskRecord) {
@@ -226,5 +250,72 @@ fn concerns(subscriber: &Subscriber, task: &TaskRecord) -> bool {
     match subscriber {
         Subscriber::Placement => task.node_id.is_none(),
         Subscriber::Node(node_id) => task.node_id.as_ref() == Some(node_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecs::tasks::fixture;
+    use bytes::Bytes;
+    use neargate_domain::task::TaskStatus;
+
+    #[test]
+    fn a_nodes_load_is_that_of_its_tasks_that_have_not_ended() {
+        let mut inner = Inner::default();
+        let mut put = |revision, key: &str, node: Option<&str>, status| {
+            let mut record = fixture::task();
+            record.node_id = node.map(str::to_owned);
+            record.last_status = status;
+            let task = Stored {
+                key: Bytes::copy_from_slice(key.as_bytes()),
+                mod_revision: revision,
+                create_revision: 1,
+                record,
+            };
+            inner.put(key.to_owned(), Arc::new(task));
+            let load = |node: &str| inner.loads.get(node).map_or(0, |load| load.tasks);
+            (load("a"), load("b"))
+        };
+        for (name, revision, key, node, status, want) in [
+            ("waits", 1, "1", None, TaskStatus::Provisioning, (0, 0)),
+            (
+                "is placed",
+                2,
+                "1",
+                Some("a"),
+                TaskStatus::Provisioning,
+                (1, 0),
+            ),
+            ("runs", 3, "1", Some("a"), TaskStatus::Running, (1, 0)),
+            (
+                "an old event",
+                2,
+                "1",
+                Some("b"),
+                TaskStatus::Running,
+                (1, 0),
+            ),
+            ("another", 4, "2", Some("b"), TaskStatus::Running, (1, 1)),
+            ("ends", 5, "1", Some("a"), TaskStatus::Stopped, (0, 1)),
+            (
+                "goes elsewhere",
+                6,
+                "2",
+                Some("a"),
+                TaskStatus::Running,
+                (1, 0),
+            ),
+        ] {
+            assert_eq!(put(revision, key, node, status), want, "{name}");
+        }
+        let of_a = inner.loads["a"];
+        assert_eq!(of_a.memory_mib, u64::from(fixture::task().memory_mib));
+        let board = Board {
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+        };
+        board.remove("2");
+        assert_eq!(board.load_of("a"), Load::default());
     }
 }

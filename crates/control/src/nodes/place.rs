@@ -95,12 +95,16 @@ impl NodeControl {
                 memory_mib,
                 cpu_units: None,
             });
-            let (tasks, used) = self.board.load_of(&id);
+            let load = self.board.load_of(&id);
             let need = Need {
-                memory_mib: if self.settings.overcommit { 0 } else { used },
+                memory_mib: if self.settings.overcommit {
+                    0
+                } else {
+                    load.memory_mib
+                },
                 cpu_units: 0,
             };
-            nodes.add_tasks(&id, u32::try_from(tasks).unwrap_or(u32::MAX), need);
+            nodes.add_tasks(&id, load.tasks, need);
         }
         nodes
     }

@@ -3,7 +3,7 @@
 pub(in crate::ecs) mod checks;
 pub mod describe;
 #[cfg(test)]
-pub(in crate::ecs) mod fixture;
+pub(crate) mod fixture;
 pub(in crate::ecs) mod launch;
 pub mod observe;
 pub(in crate::ecs) mod overrides;
