@@ -66,6 +66,10 @@ pub struct NodeArgs {
     pub server_socket: PathBuf,
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,
+    /// Data directory of this machine's load balancer. Start that again when it has died; the server does it too, while
+    /// that runs.
+    #[arg(long, value_name = "DIR")]
+    pub keep_lb: Option<PathBuf>,
     /// At the end, stop the tasks and remove everything from the machine. Otherwise tasks go on without the node.
     #[arg(long)]
     pub clean_on_exit: bool,

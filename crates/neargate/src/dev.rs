@@ -10,10 +10,10 @@ use neargate_domain::Scope;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::DevArgs;
-use crate::kept_process::KeptProcess;
-use crate::lb_process::lb_process;
+use crate::kept_process::{Keep, KeptProcess};
+use crate::lb_process::{self, lb_process};
 use crate::lock::PidLock;
-use crate::node_process::node_process;
+use crate::node_process::{self, node_process};
 use crate::server::{self, Server, ServerConfig};
 
 pub fn main(args: &DevArgs) -> anyhow::Result<()> {
@@ -76,10 +76,14 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
     }
     let socket = server::node_socket(&data_dir);
     let node = node_process(&data_dir, &socket, args.oci_runtime.as_deref());
-    let lb = lb_process(&data_dir, &socket);
+    let lb = lb_process(
+        &lb_process::data_dir(&data_dir),
+        &socket,
+        &node_process::data_dir(&data_dir),
+    );
     tokio::select! {
-        ended = node.keep_running() => return ended,
-        ended = lb.keep_running() => return ended,
+        ended = node.keep(Keep::Running) => return ended,
+        ended = lb.keep(Keep::Running) => return ended,
         () = signals.next() => {}
         () = async {
             tokio::join!(
@@ -100,7 +104,8 @@ fn ready(server: &Server) {
     let _ = std::io::stdout().flush();
 }
 
-/// Stops the tasks, so that their end is on record, then the load balancer and the node, which removes its addresses. A second signal stops waiting for the tasks.
+/// Stops the tasks, so that their end is on record, then the load balancer and the node, which removes its addresses. A
+/// second signal stops waiting for the tasks.
 async fn stop(
     server: &Server,
     node: &KeptProcess,
@@ -113,7 +118,7 @@ async fn stop(
     tokio::select! {
         () = server.nodes.wait_until_idle() => {}
         // A node that was killed just now is started again: who else stops the tasks that its successor adopts?
-        ended = node.keep_running() => return ended,
+        ended = node.keep(Keep::Running) => return ended,
         () = signals.next() => eprintln!("neargate: not waiting for the tasks to be recorded as stopped"),
     }
     lb.stop().await?;

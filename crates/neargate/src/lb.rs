@@ -12,7 +12,7 @@ pub fn main(args: &LbArgs) -> anyhow::Result<()> {
     crate::start_logging("info");
     std::fs::create_dir_all(&args.data_dir)
         .with_context(|| format!("making {}", args.data_dir.display()))?;
-    let _lock = match PidLock::take(&args.data_dir.join(LOCK))? {
+    let lock = match PidLock::take(&args.data_dir.join(LOCK))? {
         Ok(lock) => lock,
         Err(pid) => bail!(
             "process {pid} is the load balancer of {}",
@@ -45,7 +45,8 @@ pub fn main(args: &LbArgs) -> anyhow::Result<()> {
         };
         process::run(config, shutdown).await?;
         anyhow::Ok(())
-    })
+    })?;
+    Ok(lock.release()?)
 }
 
 /// Two descriptors per request in flight, and the usual limit is 1024.

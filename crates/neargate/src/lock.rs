@@ -1,39 +1,69 @@
 //! One process per data directory, and who it is.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// A held lock file; its content is the holder's pid.
+/// Whoever looks at a lock has it for an instant. One that is taken for longer than this has a holder.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// A held lock file; its content is the holder's pid. It stays when the holder dies, and so tells that from an end in
+/// order.
 pub struct PidLock {
-    _file: File,
+    file: File,
+}
+
+/// What a lock file says of the process that it is about.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    Held(i32),
+    /// Its last holder died.
+    Abandoned,
+    /// Its last holder ended in order, or it never had one.
+    Free,
 }
 
 impl PidLock {
     /// Takes the lock, or answers the pid of the process that has it.
     pub fn take(path: &Path) -> io::Result<Result<Self, i32>> {
         let mut file = open(path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.rewind()?;
-                write!(file, "{}", std::process::id())?;
-                Ok(Ok(Self { _file: file }))
+        for _ in 0..LOOKS {
+            match file.try_lock() {
+                Ok(()) => {
+                    file.set_len(0)?;
+                    write!(file, "{}", std::process::id())?;
+                    return Ok(Ok(Self { file }));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_LOOKS),
+                Err(TryLockError::Error(error)) => return Err(error),
             }
-            Err(TryLockError::WouldBlock) => Ok(Err(pid_in(&mut file))),
-            Err(TryLockError::Error(error)) => Err(error),
         }
+        Ok(Err(pid_in(&mut file)?.unwrap_or(0)))
+    }
+
+    /// The end in order: nobody needs to start the process again.
+    pub fn release(self) -> io::Result<()> {
+        self.file.set_len(0)
     }
 }
 
-/// The process that holds a lock, if any does.
-pub fn holder(path: &Path) -> io::Result<Option<i32>> {
+/// Looks at a lock.
+pub fn state(path: &Path) -> io::Result<State> {
     let mut file = open(path)?;
-    match file.try_lock_shared() {
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(pid_in(&mut file))),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    let held = match file.try_lock_shared() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(error)) => return Err(error),
+    };
+    let pid = pid_in(&mut file)?;
+    Ok(match (held, pid) {
+        // A holder that has not written its pid yet is process 0: nobody to signal.
+        (true, pid) => State::Held(pid.unwrap_or(0)),
+        (false, Some(_)) => State::Abandoned,
+        (false, None) => State::Free,
+    })
 }
 
 /// Waits until nobody holds a lock. Blocks a thread for as long as that takes.
@@ -50,13 +80,10 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn pid_in(file: &mut File) -> i32 {
+fn pid_in(file: &mut File) -> io::Result<Option<i32>> {
     let mut text = String::new();
-    // A holder that has not written its pid yet is process 0: nobody to signal.
-    file.read_to_string(&mut text)
-        .ok()
-        .and_then(|_| text.trim().parse().ok())
-        .unwrap_or(0)
+    file.read_to_string(&mut text)?;
+    Ok(text.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -64,17 +91,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_has_one_holder_and_names_it() {
+    fn a_lock_names_its_holder_and_tells_how_that_ended() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("lock");
-        assert_eq!(holder(&path).expect("readable"), None);
-        let held = PidLock::take(&path)
-            .expect("writable")
-            .unwrap_or_else(|pid| panic!("held by {pid}"));
         let own = i32::try_from(std::process::id()).expect("pids are small");
-        assert_eq!(PidLock::take(&path).expect("readable").err(), Some(own));
-        assert_eq!(holder(&path).expect("readable"), Some(own));
+        let take = || PidLock::take(&path).expect("accessible");
+        let look = || state(&path).expect("readable");
+        assert_eq!(look(), State::Free, "nobody has had it");
+        let held = take().unwrap_or_else(|pid| panic!("held by {pid}"));
+        assert_eq!(take().err(), Some(own));
+        assert_eq!(look(), State::Held(own));
         drop(held);
-        assert_eq!(holder(&path).expect("readable"), None);
+        assert_eq!(look(), State::Abandoned, "as the kernel closes it");
+        let held = take().unwrap_or_else(|pid| panic!("held by {pid}"));
+        held.release().expect("writable");
+        assert_eq!(look(), State::Free, "ended in order");
+    }
+
+    #[test]
+    fn a_look_keeps_nobody_from_taking_the_lock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let looking = open(&path).expect("made");
+        looking.lock_shared().expect("free");
+        let taker = std::thread::spawn(move || PidLock::take(&path).expect("accessible").is_ok());
+        drop(looking);
+        assert!(taker.join().expect("no panic"));
     }
 }

@@ -1,18 +1,24 @@
 //! `neargate node`.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use neargate_node::agent::{self, config::AgentConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::NodeArgs;
-use crate::kept_process::LOCK;
+use crate::kept_process::{Keep, KeptProcess, LOCK};
+use crate::lb_process::lb_process;
 use crate::lock::PidLock;
+
+/// Pause after the load balancer could not be started, for want of memory or of the program.
+const KEEPING_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn main(args: &NodeArgs) -> anyhow::Result<()> {
     crate::start_logging("info");
     std::fs::create_dir_all(&args.data_dir)
         .with_context(|| format!("making {}", args.data_dir.display()))?;
-    let _lock = match PidLock::take(&args.data_dir.join(LOCK))? {
+    let lock = match PidLock::take(&args.data_dir.join(LOCK))? {
         Ok(lock) => lock,
         Err(pid) => bail!("process {pid} is the node of {}", args.data_dir.display()),
     };
@@ -23,11 +29,15 @@ pub fn main(args: &NodeArgs) -> anyhow::Result<()> {
         oci_runtime: args.oci_runtime.clone(),
         clean_on_exit: args.clean_on_exit,
     };
+    let lb = args
+        .keep_lb
+        .as_ref()
+        .map(|dir| lb_process(dir, &args.server_socket, &args.data_dir));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
@@ -38,7 +48,31 @@ pub fn main(args: &NodeArgs) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
         };
-        agent::run(config, shutdown).await?;
+        tokio::select! {
+            ended = agent::run(config, shutdown) => ended?,
+            () = keep_alive(lb.as_ref()) => {}
+        }
+        // Its addresses are gone.
+        if let Some(lb) = lb.as_ref().filter(|_| args.clean_on_exit) {
+            lb.stop().await?;
+        }
         anyhow::Ok(())
-    })
+    });
+    // Blocking work that waits for the load balancer must not hold up the end.
+    runtime.shutdown_background();
+    outcome?;
+    Ok(lock.release()?)
+}
+
+/// Starts the load balancer again when it has died, for as long as the node runs: the server may be away.
+async fn keep_alive(lb: Option<&KeptProcess>) {
+    let Some(lb) = lb else {
+        return std::future::pending().await;
+    };
+    loop {
+        if let Err(error) = lb.keep(Keep::Alive).await {
+            tracing::warn!(%error, "the load balancer cannot be kept alive");
+        }
+        tokio::time::sleep(KEEPING_PAUSE).await;
+    }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::kept_process::KeptProcess;
+use crate::lb_process;
 
 /// How long a node may take to stop its tasks: the longest stopTimeout of Fargate (120 s), and some for the rest.
 const STOP_TIMEOUT: Duration = Duration::from_secs(150);
@@ -20,17 +21,14 @@ pub fn node_process(
         data_dir.clone().into(),
         "--server-socket".into(),
         server_socket.into(),
+        "--keep-lb".into(),
+        lb_process::data_dir(server_data_dir).into(),
         "--clean-on-exit".into(),
     ];
     if let Some(runtime) = oci_runtime {
         arguments.extend(["--oci-runtime".into(), runtime.into()]);
     }
-    KeptProcess {
-        role: "node",
-        data_dir,
-        arguments,
-        stop_timeout: STOP_TIMEOUT,
-    }
+    KeptProcess::new("node", data_dir, arguments, STOP_TIMEOUT)
 }
 
 /// Directory of the node below the server's.
