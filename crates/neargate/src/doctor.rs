@@ -232,7 +232,8 @@ mod tests {
         for (release, want, enough) in [
             ("6.1.0-18-amd64", Some((6, 1)), true),
             ("5.12.0", Some((5, 12)), true),
-            ("5.9.1-generic", Some((5, 9)), false),
+            ("5.9.1-generic", Some((5, 9)), true),
+            ("5.8.0", Some((5, 8)), false),
             ("4.19", Some((4, 19)), false),
             ("6", None, false),
             ("", None, false),
