@@ -83,3 +83,26 @@ def test_a_killed_shim_ends_its_task(layout, tmp_path):
     assert ended["stopCode"] == "EssentialContainerExited"
     assert container_of(ended)["exitCode"] == 137
     assert server.stop() == 0
+
+
+def test_a_server_without_a_node_ends_and_leaves_tasks_to_the_next(layout, tmp_path):
+    """Nobody would stop them: neither those that wait nor those of a node that was killed."""
+    data_dir, account = tmp_path / "data", fresh_account()
+    server = Server(data_dir, "--create-repositories-on-push")
+    images.push(layout, server.address, "base:1")
+    tasks = Tasks(server, account, IMAGE)
+    definition = tasks.register({"name": "app", "stopTimeout": 2})
+    running = tasks.wait(tasks.start(definition), "RUNNING")
+    kill_server(server)
+    kill(node_pid(data_dir))
+
+    server = Server(data_dir, "--no-node")
+    waiting = Tasks(server, account, IMAGE).start(definition)
+    assert server.stop() == 0
+
+    server = Server(data_dir)
+    tasks = Tasks(server, account, IMAGE)
+    assert tasks.wait(waiting, "RUNNING")["startedAt"] > running["startedAt"]
+    after = tasks.describe(running["taskArn"])
+    assert (after["lastStatus"], after["startedAt"]) == ("RUNNING", running["startedAt"])
+    assert server.stop() == 0
