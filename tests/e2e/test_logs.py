@@ -1,6 +1,5 @@
 """From a container's stdout to CloudWatch Logs, and out of it again."""
 
-import signal
 import subprocess
 import time
 
@@ -179,7 +178,8 @@ def test_tail_follows_a_running_task(server, tasks, account, tmp_path):
             assert time.monotonic() < end and tail.poll() is None, output.read_text()
             time.sleep(0.1)
     finally:
-        tail.send_signal(signal.SIGINT)
+        # Not SIGINT: whoever was started in the background of a shell ignores it.
+        tail.terminate()
         tail.wait()
     ticks = [line for line in output.read_text().splitlines() if "tick" in line]
     assert len(ticks) == 8, f"each line once: {ticks}"

@@ -7,13 +7,17 @@ from .server import ROOT, fresh_account
 from .wire import Caller
 
 DOCUMENT = ROOT / "docs" / "not-implemented.md"
-SERVICES = {"ecs": "ECS", "ecr": "ECR", "logs": "CloudWatch Logs", "sts": "STS", "elbv2": "Elastic Load Balancing v2"}
+SERVICES = {
+    "ecs": "ECS", "ecr": "ECR", "logs": "CloudWatch Logs", "sts": "STS", "elbv2": "Elastic Load Balancing v2",
+    "acm": "Certificate Manager",
+}
 HEAD = """\
 # Operations that are not implemented
 
 Neargate knows every operation of these services. Those below answer HTTP 501 with `NotImplementedException`
-(`NotImplemented` in STS, EC2 and Elastic Load Balancing); all others do their work. Of EC2, Neargate has the part that tasks need: networks,
-subnets, security groups, route tables, gateways and interfaces.
+(`NotImplemented` in STS, EC2, IAM and Elastic Load Balancing); all others do their work. Of EC2, Neargate has the part
+that tasks need: networks, subnets, security groups, route tables, gateways and interfaces. Of IAM, it has server
+certificates.
 
 This file is written by `scripts/not-implemented`, and `make e2e` compares it with what the server answers.
 """
