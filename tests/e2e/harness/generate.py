@@ -1,5 +1,6 @@
 """Parameters from a model: the least that is valid, and what is wrong with one of them."""
 
+import base64
 import copy
 import re
 
@@ -45,7 +46,8 @@ def _value(shape: Shape, required_only: bool, depth: int = 0):
         return int(shape.metadata.get("min", 1))
     if kind in ("float", "double"):
         return float(shape.metadata.get("min", 1))
-    return {"boolean": True, "timestamp": 1, "blob": "eA=="}[kind]
+    blob = base64.b64encode(b"x" * max(int(shape.metadata.get("min", 1)), 1)).decode()
+    return {"boolean": True, "timestamp": 1, "blob": blob}[kind]
 
 
 # Strings of which one matches almost every pattern in the models.
@@ -54,7 +56,10 @@ SAMPLES = [
     "arn:aws:logs:us-east-1:000000000000:log-group:x", "arn:aws:signer:us-east-1:000000000000:/signing-profiles/xx",
     "arn:aws:ecr:us-east-1:000000000000:repository/x", "sha256:" + "0" * 64, "application/json", "0" * 32, "s3://xxx/x",
     "arn:aws:kms:us-east-1:000000000000:key/x", "ROOT", "ecr", "https://x.example", "us-east-1",
-    "00000000-0000-0000-0000-000000000000",
+    "00000000-0000-0000-0000-000000000000", "arn:aws:acm:us-east-1:000000000000:certificate/x",
+    "arn:aws:acm:us-east-1:000000000000:acme-endpoint/x",
+    "arn:aws:acm:us-east-1:000000000000:acme-endpoint/x/acme-domain-validation/x",
+    "arn:aws:acm:us-east-1:000000000000:acme-endpoint/x/acme-external-account-binding/x",
 ]
 
 
