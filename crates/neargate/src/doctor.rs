@@ -131,7 +131,7 @@ fn notes() -> Vec<String> {
         ));
     }
     notes.push(
-        "ephemeral storage: a task's size is recorded and not enforced; what tasks write counts on the data directory's disk"
+        "ephemeral storage: what tasks write is on the data directory's disk; it is counted every 30 s and no hard quota, so leave room there"
             .to_owned(),
     );
     notes

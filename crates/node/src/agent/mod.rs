@@ -15,6 +15,7 @@ mod logs;
 mod reports;
 mod shim_link;
 mod start;
+mod storage;
 mod task;
 mod volumes;
 
@@ -57,6 +58,7 @@ pub struct Host {
     /// Counts the policies that were applied, for tasks that wait for one.
     pub policies: watch::Sender<u64>,
     pub load_balancers: LoadBalancers,
+    pub storage: storage::Counter,
     tasks: Mutex<HashMap<String, TaskHandle>>,
     /// ARNs of tasks that an earlier process had begun to make, by id: they wait for the server to send them again.
     half_made: Mutex<HashMap<String, String>>,
@@ -142,6 +144,7 @@ impl Host {
             logs: LogShipper::default(),
             policies: watch::Sender::new(0),
             load_balancers,
+            storage: storage::Counter::default(),
             tasks: Mutex::default(),
             half_made: Mutex::default(),
             config,

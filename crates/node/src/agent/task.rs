@@ -208,6 +208,9 @@ impl TaskActor {
             return self.shim_lost();
         }
         let mut stop_sent = false;
+        let storage = self.host.storage.clone();
+        let mut exceeded =
+            std::pin::pin!(storage.exceeded(self.dir(), self.spec.ephemeral_storage_gib));
         loop {
             let wants_stop = *self.wanted.borrow_and_update() != Wanted::Run;
             if wants_stop && !stop_sent {
@@ -242,6 +245,17 @@ impl TaskActor {
                     }
                     Ok(None) | Err(_) => return self.shim_lost(),
                 },
+                reason = &mut exceeded, if !stop_sent => {
+                    let request = Request::Stop {
+                        code: StopCode::EssentialContainerExited,
+                        reason,
+                        signal: None,
+                    };
+                    if link.send(&request).await.is_err() {
+                        return self.shim_lost();
+                    }
+                    stop_sent = true;
+                }
                 Some(ack) = self.acks.1.recv() => {
                     let request = Request::AckLogs { container: ack.container, next_sequence: ack.next_sequence };
                     if link.send(&request).await.is_err() {

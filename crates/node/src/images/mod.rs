@@ -45,3 +45,4 @@ pub use reference::{ImageReference, InvalidReference};
 pub use registry::{RegistryError, Retry};
 pub use source::ImageSource;
 pub use store::ImageStore;
+pub use tree::usage as disk_usage;

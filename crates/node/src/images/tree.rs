@@ -33,7 +33,7 @@ pub(super) fn remove_tree_at(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result
 }
 
 /// Counts a tree without following links.
-pub(super) fn usage(path: &Path) -> io::Result<Usage> {
+pub fn usage(path: &Path) -> io::Result<Usage> {
     let mut usage = Usage::default();
     // A list, not recursion, so that depth costs memory and no open files.
     let mut dirs = vec![path.to_owned()];
