@@ -4,4 +4,6 @@
 //! says what to install.
 
 pub mod image;
+pub mod killed;
 pub mod rootfs;
+pub mod small_disk;

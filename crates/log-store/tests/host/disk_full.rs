@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use neargate_log_store::{Event, LogError, LogStore};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use neargate_testkit::small_disk::with_small_disk;
 
 use crate::kill::stored;
 use crate::{runtime, stream};
@@ -14,26 +13,7 @@ const BALLAST_MIB: usize = 2;
 const BATCH: u64 = 200;
 
 pub fn a_full_disk_refuses_and_recovers() {
-    let directory = tempfile::tempdir().expect("the temporary directory is writable");
-    if nix::unistd::geteuid().is_root() {
-        unshare(CloneFlags::CLONE_NEWNS).expect("root may have a mount namespace");
-    } else {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
-            .expect("this kernel lets users have namespaces");
-    }
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("made private");
-    let size = format!("size={DISK_MIB}m");
-    mount(
-        Some("tmpfs"),
-        directory.path(),
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some(size.as_str()),
-    )
-    .expect("a small disk is mounted");
-    runtime().block_on(fill_and_free(directory.path()));
-    nix::mount::umount(directory.path()).expect("nobody uses the small disk any more");
+    with_small_disk(DISK_MIB, |disk| runtime().block_on(fill_and_free(disk)));
 }
 
 async fn ship(store: &LogStore, first: u64) -> Result<u64, LogError> {

@@ -1,12 +1,13 @@
 //! A `kill -9` while sources ship numbered events: every event that was acknowledged is there, once, in order, and the
 //! sources go on where they were.
 
-use std::io::{BufRead, BufReader, Write};
+use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use crate::{runtime, stream};
 use neargate_log_store::{Event, Limits, LogStore, Order, Query};
+use neargate_testkit::killed::lines_until_killed;
 
 /// First argument of the child.
 pub const CHILD: &str = "ship-until-killed";
@@ -90,7 +91,9 @@ pub fn ship_until_killed(directory: &Path) {
 pub fn acknowledged_events_survive() {
     let directory = tempfile::tempdir().expect("the temporary directory is writable");
     for round in 0..ROUNDS {
-        let acknowledged = run_and_kill(directory.path(), round * 61);
+        let arguments = [OsStr::new(CHILD), directory.path().as_os_str()];
+        let lines = lines_until_killed(arguments, round * 61);
+        let acknowledged: Vec<(usize, u64)> = lines.iter().map(|line| acknowledged(line)).collect();
         runtime().block_on(async {
             let store = open(directory.path());
             for source in 0..SOURCES {
@@ -111,35 +114,11 @@ pub fn acknowledged_events_survive() {
     }
 }
 
-/// What the child said was acknowledged, until it was killed after `lines` lines.
-fn run_and_kill(directory: &Path, lines: usize) -> Vec<(usize, u64)> {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .arg(CHILD)
-        .arg(directory)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this program starts");
-    let mut output = BufReader::new(child.stdout.take().expect("piped"));
-    let mut read = Vec::new();
-    let mut line = String::new();
-    let mut killed = false;
-    loop {
-        if read.len() >= lines && !killed {
-            child.kill().expect("the child is ours");
-            killed = true;
-        }
-        line.clear();
-        // A line without its end is one that the kill cut off.
-        if output.read_line(&mut line).expect("the pipe works") == 0 || !line.ends_with('\n') {
-            break;
-        }
-        let (source, next) = line.trim().split_once(' ').expect("two numbers");
-        read.push((
-            source.parse().expect("a number"),
-            next.parse().expect("a number"),
-        ));
-    }
-    assert!(killed, "the child ended by itself");
-    child.wait().expect("the child is ours");
-    read
+/// A source, and the number that follows its last acknowledged event's.
+fn acknowledged(line: &str) -> (usize, u64) {
+    let (source, next) = line.trim().split_once(' ').expect("two numbers");
+    (
+        source.parse().expect("a number"),
+        next.parse().expect("a number"),
+    )
 }

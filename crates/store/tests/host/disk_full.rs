@@ -5,33 +5,15 @@ use std::path::Path;
 use bytes::Bytes;
 use neargate_store::suite::{ops, put};
 use neargate_store::{EmbeddedStore, KeyRange, Op, Store, StoreError};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use neargate_testkit::small_disk::with_small_disk;
 
 const DISK_MIB: usize = 8;
 const BALLAST_MIB: usize = 4;
 
 pub fn a_full_disk_refuses_and_recovers() {
-    let directory = tempfile::tempdir().expect("the temporary directory is writable");
-    if nix::unistd::geteuid().is_root() {
-        unshare(CloneFlags::CLONE_NEWNS).expect("root may have a mount namespace");
-    } else {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
-            .expect("this kernel lets users have namespaces");
-    }
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("made private");
-    let size = format!("size={DISK_MIB}m");
-    mount(
-        Some("tmpfs"),
-        directory.path(),
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some(size.as_str()),
-    )
-    .expect("a small disk is mounted");
-    crate::runtime().block_on(fill_and_free(directory.path()));
-    nix::mount::umount(directory.path()).expect("nobody uses the small disk any more");
+    with_small_disk(DISK_MIB, |disk| {
+        crate::runtime().block_on(fill_and_free(disk))
+    });
 }
 
 async fn fill_and_free(disk: &Path) {

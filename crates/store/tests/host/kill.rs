@@ -1,12 +1,13 @@
 //! A child writes and says what was acknowledged until it is killed; then the parent reads what is on disk.
 
-use std::io::{BufRead, BufReader, Write};
+use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use neargate_store::suite::{ops, put};
 use neargate_store::{EmbeddedStore, Store};
+use neargate_testkit::killed::lines_until_killed;
 
 /// First argument of the child.
 pub const CHILD: &str = "write-until-killed";
@@ -59,43 +60,18 @@ pub fn acknowledged_transactions_survive() {
     let path = directory.path().join("state.redb");
     for round in 0..ROUNDS {
         // Rounds of different lengths: the first is killed while it makes the file, or soon after.
-        let acknowledged = run_and_kill(&path, (round * 37) as usize);
+        let arguments = [OsStr::new(CHILD), path.as_os_str()];
+        let lines = lines_until_killed(arguments, (round * 37) as usize);
+        let acknowledged: Vec<[u64; 3]> = lines.iter().map(|line| three_numbers(line)).collect();
         check(&path, &acknowledged);
     }
 }
 
-/// Lines of the child until it was killed, after `lines` of them.
-fn run_and_kill(path: &Path, lines: usize) -> Vec<[u64; 3]> {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .arg(CHILD)
-        .arg(path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this program starts");
-    let mut output = BufReader::new(child.stdout.take().expect("piped"));
-    let mut read = Vec::new();
-    let mut line = String::new();
-    let mut killed = false;
-    loop {
-        if read.len() >= lines && !killed {
-            child.kill().expect("the child is ours");
-            killed = true;
-        }
-        line.clear();
-        // A line without its end is one that the kill cut off.
-        if output.read_line(&mut line).expect("the pipe works") == 0 || !line.ends_with('\n') {
-            break;
-        }
-        let mut numbers = line
-            .split_whitespace()
-            .map(|n| n.parse().expect("a number"));
-        read.push(std::array::from_fn(|_| {
-            numbers.next().expect("three numbers")
-        }));
-    }
-    assert!(killed, "the child ended by itself");
-    child.wait().expect("the child is ours");
-    read
+fn three_numbers(line: &str) -> [u64; 3] {
+    let mut numbers = line
+        .split_whitespace()
+        .map(|n| n.parse().expect("a number"));
+    std::array::from_fn(|_| numbers.next().expect("three numbers"))
 }
 
 fn check(path: &Path, acknowledged: &[[u64; 3]]) {
