@@ -184,14 +184,14 @@ def wrk(url, close):
     if close:
         arguments += ["-H", "Connection: close"]
     text = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
-    find = lambda pattern: re.search(pattern, text)
+    find = lambda pattern: re.search(pattern, text, re.MULTILINE)
     errors = find(r"Socket errors: (.*)")
     bad = find(r"Non-2xx or 3xx responses: (\d+)")
     return {
         "requests": int(find(r"(\d+) requests in").group(1)),
         "per_second": float(find(r"Requests/sec:\s+([\d.]+)").group(1)),
-        "p50_ms": milliseconds(find(r"50%\s+(\S+)").group(1)),
-        "p99_ms": milliseconds(find(r"99%\s+(\S+)").group(1)),
+        "p50_ms": milliseconds(find(r"^ +50% +(\S+)").group(1)),
+        "p99_ms": milliseconds(find(r"^ +99% +(\S+)").group(1)),
         "errors": (errors.group(1) if errors else "") + (f" {bad.group(1)} bad" if bad else ""),
     }
 
