@@ -124,32 +124,7 @@ pub async fn attach(
     input: AttachInternetGatewayRequest,
 ) -> Result<(), ApiError> {
     let (id, vpc_id) = (&input.internet_gateway_id, &input.vpc_id);
-    state
-        .retrying(|| async {
-            let mut change = TopologyChange::begin(state, scope).await?;
-            let gateway = get::<InternetGatewayRecord>(state, scope, id).await?;
-            let vpc = get::<VpcRecord>(state, scope, vpc_id).await?.record;
-            if let Some(other) = &gateway.record.vpc_id {
-                return Err(ApiError::client(
-                    "Resource.AlreadyAssociated",
-                    format!("resource {id} is already attached to network {other}"),
-                )
-                .into());
-            }
-            let gateways = all::<InternetGatewayRecord>(state, scope).await?;
-            if gateways.iter().any(|g| g.vpc_id.as_ref() == Some(vpc_id)) {
-                return Err(errors::invalid_value(format!(
-                    "Network {vpc_id} already has an internet gateway attached"
-                ))
-                .into());
-            }
-            let mut record = gateway.record.clone();
-            record.vpc_id = Some(vpc.id);
-            change.changes.replace(&gateway, &record);
-            change.commit(state).await?;
-            Ok::<(), Attempt<ApiError>>(())
-        })
-        .await
+    change_attachment(state, scope, id, vpc_id, Attachment::Made).await
 }
 
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachInternetGateway.html>
@@ -159,34 +134,93 @@ pub async fn detach(
     input: DetachInternetGatewayRequest,
 ) -> Result<(), ApiError> {
     let (id, vpc_id) = (&input.internet_gateway_id, &input.vpc_id);
+    change_attachment(state, scope, id, vpc_id, Attachment::Undone).await
+}
+
+#[derive(Clone, Copy)]
+enum Attachment {
+    Made,
+    Undone,
+}
+
+async fn change_attachment(
+    state: &State,
+    scope: &Scope,
+    id: &str,
+    vpc_id: &str,
+    wanted: Attachment,
+) -> Result<(), ApiError> {
     state
         .retrying(|| async {
             let mut change = TopologyChange::begin(state, scope).await?;
             let gateway = get::<InternetGatewayRecord>(state, scope, id).await?;
-            get::<VpcRecord>(state, scope, vpc_id).await?;
-            if gateway.record.vpc_id.as_ref() != Some(vpc_id) {
-                return Err(ApiError::client(
-                    "Gateway.NotAttached",
-                    format!("resource {id} is not attached to network {vpc_id}"),
-                )
-                .into());
-            }
-            let interfaces = all::<NetworkInterfaceRecord>(state, scope).await?;
-            if interfaces
-                .iter()
-                .any(|i| i.vpc_id == *vpc_id && i.public_ipv4_address.is_some())
-            {
-                return Err(errors::dependency_violation(format!(
-                    "Network {vpc_id} has some mapped public address(es). Please unmap those public address(es) \
-                     before detaching the gateway."
-                ))
-                .into());
-            }
+            let vpc = get::<VpcRecord>(state, scope, vpc_id).await?.record;
             let mut record = gateway.record.clone();
-            record.vpc_id = None;
+            record.vpc_id = match wanted {
+                Attachment::Made => {
+                    check_attachable(state, scope, &record, vpc_id).await?;
+                    Some(vpc.id)
+                }
+                Attachment::Undone => {
+                    check_detachable(state, scope, &record, vpc_id).await?;
+                    None
+                }
+            };
             change.changes.replace(&gateway, &record);
             change.commit(state).await?;
             Ok::<(), Attempt<ApiError>>(())
         })
         .await
+}
+
+async fn check_attachable(
+    state: &State,
+    scope: &Scope,
+    gateway: &InternetGatewayRecord,
+    vpc_id: &str,
+) -> Result<(), ApiError> {
+    if let Some(other) = &gateway.vpc_id {
+        return Err(ApiError::client(
+            "Resource.AlreadyAssociated",
+            format!(
+                "resource {} is already attached to network {other}",
+                gateway.id
+            ),
+        ));
+    }
+    let gateways = all::<InternetGatewayRecord>(state, scope).await?;
+    if gateways.iter().any(|g| g.vpc_id.as_deref() == Some(vpc_id)) {
+        return Err(errors::invalid_value(format!(
+            "Network {vpc_id} already has an internet gateway attached"
+        )));
+    }
+    Ok(())
+}
+
+async fn check_detachable(
+    state: &State,
+    scope: &Scope,
+    gateway: &InternetGatewayRecord,
+    vpc_id: &str,
+) -> Result<(), ApiError> {
+    if gateway.vpc_id.as_deref() != Some(vpc_id) {
+        return Err(ApiError::client(
+            "Gateway.NotAttached",
+            format!(
+                "resource {} is not attached to network {vpc_id}",
+                gateway.id
+            ),
+        ));
+    }
+    let interfaces = all::<NetworkInterfaceRecord>(state, scope).await?;
+    if interfaces
+        .iter()
+        .any(|i| i.vpc_id == vpc_id && i.public_ipv4_address.is_some())
+    {
+        return Err(errors::dependency_violation(format!(
+            "Network {vpc_id} has some mapped public address(es). Please unmap those public address(es) before \
+             detaching the gateway."
+        )));
+    }
+    Ok(())
 }
