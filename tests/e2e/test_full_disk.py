@@ -8,9 +8,9 @@ import pytest
 
 from harness import images, leftovers
 from harness.machine import run
+from harness.processes import kill, lock_holder
 from harness.server import Server, fresh_account
 from harness.tasks import Tasks, container_of, summary, task_id
-from test_survival import kill, node_pid
 
 REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
 # The node keeps 256 MiB of it free from images.
@@ -79,7 +79,7 @@ def test_a_full_disk_fails_what_needs_it_and_nothing_else(node_disk, layout, tmp
 
     # There is space again: the node goes on, and still does after a kill.
     again = tasks.wait(tasks.start(sleeper), "RUNNING")
-    kill(node_pid(tmp_path / "data"))
+    kill(lock_holder(tmp_path / "data", "node"))
     assert tasks.wait(tasks.start(sleeper), "RUNNING")
     assert tasks.describe(again["taskArn"])["lastStatus"] == "RUNNING"
     for task, code in ((stuck, None), (ended, 7)):

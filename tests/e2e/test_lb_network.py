@@ -5,15 +5,14 @@ The target is a task that is registered by hand. Requests go by real sockets, fr
 
 import itertools
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 
 import pytest
 
 from harness import images
+from harness.processes import kill, lock_holder, runs
 from harness.server import Server, fresh_account
 from harness.tasks import Tasks, address, container_of, summary, unique
 
@@ -224,24 +223,6 @@ def test_a_network_load_balancer_without_groups_lets_everything_through(balanced
         balanced.elb.delete_load_balancer(LoadBalancerArn=arn)
 
 
-def lock_holder(data_dir, role: str) -> int:
-    return int((data_dir / role / "lock").read_text())
-
-
-def runs(pid: int) -> bool:
-    """Whether it has not ended; its parent may be late to notice."""
-    try:
-        return "State:\tZ" not in open(f"/proc/{pid}/status").read()
-    except OSError:
-        return False
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    while runs(pid):
-        time.sleep(0.01)
-
-
 def namespaces() -> set[str]:
     return {line.split()[1] for line in open("/proc/self/mounts") if re.search(r"/run/neargate/.*/netns/eni-", line)}
 
@@ -291,7 +272,7 @@ def test_nothing_cuts_it_off_for_long_and_nothing_is_left(layout, tmp_path):
 
     # A load balancer that is deleted leaves no namespace.
     balanced.elb.delete_load_balancer(LoadBalancerArn=balanced.arn)
-    wait_until("its addresses are gone", lambda: namespaces() == before)
+    wait_until("its addresses are gone", lambda: namespaces() <= before)
     wait_until("its port is closed", lambda: curl(url)[0] == 0)
     node = lock_holder(data_dir, "node")
     assert server.stop() == 0
@@ -310,7 +291,7 @@ def test_a_reset_leaves_no_load_balancer(layout, tmp_path):
     authority = curl(f"{server.endpoint}/_neargate/ca.pem")[1]
     assert curl(f"{server.endpoint}/_neargate/reset", "-X", "POST", "-m", "60")[0] == 200
     wait_until("its port is closed", lambda: curl(f"http://{balanced.name}:{balanced.port}/")[0] == 0)
-    wait_until("its addresses are gone", lambda: namespaces() == before)
+    wait_until("its addresses are gone", lambda: namespaces() <= before)
     assert balanced.elb.describe_load_balancers()["LoadBalancers"] == []
     assert curl(f"{server.endpoint}/_neargate/ca.pem")[1] == authority, "clients that trust it go on"
     assert server.stop() == 0

@@ -17,9 +17,10 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from harness import images, leftovers
+from harness.processes import kill, lock_holder
 from harness.server import Server, fresh_account
 from harness.tasks import Tasks, address, container_of, summary, task_id
-from test_survival import kill, kill_server, node_pid
+from test_survival import kill_server
 
 ROUNDS = int(os.environ.get("NEARGATE_KILL_ROUNDS", "8"))
 SEED = int(os.environ.get("NEARGATE_KILL_SEED", "20"))
@@ -91,7 +92,7 @@ class Machine:
         if victims in ("server", "both"):
             kill_server(self.server)
         if victims in ("node", "both"):
-            kill(node_pid(self.data_dir))
+            kill(lock_holder(self.data_dir, "node"))
         for future in acting:
             future.result()
         if victims != "node":

@@ -1,27 +1,16 @@
 """`kill -9` of the server, the node, or both: tasks go on, and the next process knows all that happened."""
 
 import json
-import os
-import signal
 import time
 
 import pytest
 
 from harness import images
+from harness.processes import kill, lock_holder
 from harness.server import Server, fresh_account
 from harness.tasks import Tasks, address, container_of
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1"
-
-
-def node_pid(data_dir) -> int:
-    return int((data_dir / "node" / "lock").read_text())
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    while os.path.exists(f"/proc/{pid}") and "State:\tZ" not in open(f"/proc/{pid}/status").read():
-        time.sleep(0.01)
 
 
 def kill_server(server) -> None:
@@ -42,7 +31,7 @@ def test_tasks_survive(victims, layout, tmp_path):
     before = container_of(running)["runtimeId"], address(running), running["startedAt"]
 
     if "node" in victims:
-        kill(node_pid(data_dir))
+        kill(lock_holder(data_dir, "node"))
     if "server" in victims:
         kill_server(server)
         # The short task ends while nobody looks.
@@ -94,7 +83,7 @@ def test_a_server_without_a_node_ends_and_leaves_tasks_to_the_next(layout, tmp_p
     definition = tasks.register({"name": "app", "stopTimeout": 2})
     running = tasks.wait(tasks.start(definition), "RUNNING")
     kill_server(server)
-    kill(node_pid(data_dir))
+    kill(lock_holder(data_dir, "node"))
 
     server = Server(data_dir, "--no-node")
     waiting = Tasks(server, account, IMAGE).start(definition)
