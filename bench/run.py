@@ -255,9 +255,10 @@ def footprint(work, report):
     with neargate(work / "footprint") as (port, process, ready_ms):
         report("neargate dev ready on an empty directory, ms (goal <= 150)", ready_ms)
         time.sleep(1)
-        node = int((work / "footprint/node/lock").read_text())
-        server, node = memory_kib(process.pid), memory_kib(node)
-        report("server + node resident, MiB (goal <= 60)", (server["Rss"] + node["Rss"]) / 1024)
+        pids = [process.pid, *(int((work / f"footprint/{role}/lock").read_text()) for role in ("node", "lb"))]
+        resident = [memory_kib(pid)["Rss"] / 1024 for pid in pids]
+        report("server, node, lb resident, MiB", " + ".join(f"{mib:.1f}" for mib in resident))
+        report("together (goal <= 60)", sum(resident))
         ecs, network = prepare(work, port)
         run_task(ecs, network, count=3)
         time.sleep(2)
