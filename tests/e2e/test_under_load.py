@@ -84,7 +84,7 @@ def main_process(task: str) -> int:
         try:
             if os.stat(process / "ns/net").st_ino == inside and (process / "cmdline").read_bytes().startswith(b"/webapp"):
                 return int(process.name)
-        except FileNotFoundError:
+        except OSError:
             continue
     raise AssertionError(f"{task} has no process")
 
