@@ -38,8 +38,8 @@ pub use load_balancer_interfaces::{
     set_interface_groups,
 };
 pub use lookup::{
-    Ec2LookupError, default_security_group, lookup_security_groups, lookup_subnets, lookup_vpc,
-    has_internet_gateway, subnet_of_address,
+    Ec2LookupError, default_security_group, has_internet_gateway, lookup_security_groups,
+    lookup_subnets, lookup_vpc, subnet_of_address,
 };
 pub use records::{
     NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,

@@ -51,11 +51,7 @@ impl NodeControl {
             tasks = observed.tasks.len(),
             "a node has connected"
         );
-        send(
-            outbound,
-            ToNode::Welcome(node::Welcome {}),
-        )
-        .await?;
+        send(outbound, ToNode::Welcome(node::Welcome {})).await?;
         self.take_full_report(&hello.node_id, &observed.tasks)
             .await
             .map_err(internal)?;
