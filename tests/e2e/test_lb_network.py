@@ -272,7 +272,11 @@ def test_nothing_cuts_it_off_for_long_and_nothing_is_left(layout, tmp_path):
 
     # A load balancer that is deleted leaves no namespace.
     balanced.elb.delete_load_balancer(LoadBalancerArn=balanced.arn)
-    wait_until("its addresses are gone", lambda: namespaces() <= before)
+    try:
+        wait_until("its addresses are gone", lambda: namespaces() <= before)
+    except AssertionError as error:
+        log = (data_dir / "node" / "node.log").read_text()[-2000:]
+        raise AssertionError(f"{error}: {namespaces() - before}\n{log}") from None
     wait_until("its port is closed", lambda: curl(url)[0] == 0)
     node = lock_holder(data_dir, "node")
     assert server.stop() == 0
