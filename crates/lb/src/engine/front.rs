@@ -6,7 +6,7 @@
 //! A front is an async function that takes the worker, the stream and the [`Client`]; it runs as a task of its own on
 //! the worker's thread until the connection ends:
 //!
-//! ```ignore
+//! ```text
 //! http1::serve(worker: Rc<Worker>, stream: S, client: Client)                       // S: AsyncRead + AsyncWrite + Unpin
 //! http2::serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Client)     // client.tls is there
 //! nlb::serve_tcp(worker: Rc<Worker>, stream: TcpStream, client: Client)              // TCP and TLS listeners

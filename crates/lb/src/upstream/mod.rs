@@ -3,7 +3,7 @@
 //! A front that has chosen a target calls, by way of [`Way::reach`], [`h1::Connection::checkout`] (HTTP/1.1: from the thread's pool, or fresh) or
 //! [`connect::connect`] (a bare stream, for HTTP/2). An HTTP/1.1 connection then carries one exchange at a time:
 //!
-//! ```ignore
+//! ```text
 //! let route = Towards::new(&endpoint, &group, &chosen.target, tls13);
 //! let mut connection = h1::Connection::checkout(&worker, &route).await?;      // ConnectError::status() is 502 or 504
 //! connection.send(&head).await?;                                              // then body bytes, framed by the caller

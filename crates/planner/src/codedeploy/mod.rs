@@ -8,7 +8,7 @@
 //!  at any time:           Failed or Stopped, with or without a deployment that rolls back
 //! ```
 //!
-//! [`advance`] looks at one deployment and goes as far as it can without waiting. The caller writes the new
+//! [`advance()`] looks at one deployment and goes as far as it can without waiting. The caller writes the new
 //! [`Progress`] and what the actions say in **one** transaction, so each event happens once whatever dies when; only
 //! hooks are calls to the outside, and their execution ids tell a repeated call from a new one.
 //!
