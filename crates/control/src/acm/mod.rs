@@ -4,6 +4,7 @@
 
 pub mod authority;
 mod describe;
+mod domain_name;
 mod errors;
 mod export;
 mod import;

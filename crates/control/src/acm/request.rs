@@ -12,7 +12,7 @@ use rand::Rng as _;
 
 use super::authority::{Authority, AuthorityError, KeyKind};
 use super::records::{CertificateRecord, IdempotencyRecord, Issued, Origin, arn_of};
-use super::{errors, keys, tags};
+use super::{domain_name, errors, keys, tags};
 use crate::scope_of;
 use crate::secrets::Secrets;
 use crate::state::{Attempt, Changes, State, StateError, decode, prefix_range};
@@ -37,6 +37,10 @@ pub async fn request(
         return Err(errors::invalid_parameter(
             "Neargate has no AWS Private CA: leave CertificateAuthorityArn out, and Neargate's own authority issues the certificate.",
         ));
+    }
+    domain_name::check(&request.domain_name, "domainName")?;
+    for name in request.subject_alternative_names.iter().flatten() {
+        domain_name::check(name, "subjectAlternativeNames")?;
     }
     if request.domain_name.len() > MAX_COMMON_NAME {
         return Err(errors::invalid_parameter(format!(

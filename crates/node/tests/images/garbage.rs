@@ -1,6 +1,8 @@
 //! Collecting what no task uses, also while images are being pulled.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use neargate_node::images::{Digest, GcPolicy, Image as NodeImage};
@@ -164,10 +166,12 @@ async fn a_collection_never_takes_what_a_pull_counts_on() {
     for tag in tags {
         registry.put(tag, &image(tag));
     }
+    // Told to end and not aborted: what an aborted collection had begun to remove would go on being removed.
+    let done = Arc::new(AtomicBool::new(false));
     let collector = {
-        let store = store.clone();
+        let (store, done) = (store.clone(), done.clone());
         tokio::spawn(async move {
-            loop {
+            while !done.load(Ordering::Relaxed) {
                 store
                     .collect_garbage(HashSet::new(), SystemTime::now(), ALL)
                     .await
@@ -195,8 +199,8 @@ async fn a_collection_never_takes_what_a_pull_counts_on() {
     for round in rounds {
         round.await.expect("no round failed");
     }
-    collector.abort();
-    let _ = collector.await;
+    done.store(true, Ordering::Relaxed);
+    collector.await.expect("no collection failed");
     store
         .collect_garbage(HashSet::new(), SystemTime::now(), ALL)
         .await
