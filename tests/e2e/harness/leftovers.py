@@ -11,17 +11,21 @@ TASK_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def owned(data_dir: Path) -> dict[str, set[str]]:
-    """What is there on behalf of tasks, by kind: the ids of the tasks that it belongs to."""
-    instances = [path.name for path in Path("/run/neargate").iterdir()]
-    cgroups = [path for instance in instances for path in Path("/sys/fs/cgroup").glob(f"**/neargate/{instance}/*")]
-    lines = Path("/proc/self/mounts").read_text().splitlines()
+    """What one Neargate has on behalf of tasks, by kind: the ids of the tasks that it belongs to. Others run beside it."""
+    instance = (data_dir / "node" / "instance").read_text()
+    run_dir = Path("/run/neargate") / instance
+    cgroups = Path("/sys/fs/cgroup").glob(f"**/neargate/{instance}/*")
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    # All devices of an instance have its number as their group; `ip` shows large numbers as negative ones.
+    number = int(instance, 16)
+    devices = [link for link in links() if link.get("group") in (str(number), str(number - 2**32))]
     return {
-        "namespaces": {path.name for path in Path("/run/neargate").glob("*/netns/*")},
-        "mounts": {id for line in lines if str(data_dir) in line or "/run/neargate/" in line for id in TASK_ID.findall(line.split()[1])},
+        "namespaces": {path.name for path in run_dir.glob("netns/*")},
+        "mounts": {id for path in mounts if path.startswith((str(data_dir), str(run_dir))) for id in TASK_ID.findall(path)},
         "cgroups": {path.name for path in cgroups if path.is_dir() and TASK_ID.fullmatch(path.name)},
         "processes": {id for line in processes() if str(data_dir) in line for id in TASK_ID.findall(line)},
-        "runtime state": {id for path in Path("/run/neargate").glob("*/runtime/*") for id in TASK_ID.findall(path.name)},
-        "devices": {link["ifalias"] for link in links() if TASK_ID.fullmatch(link.get("ifalias", ""))},
+        "runtime state": {id for path in run_dir.glob("runtime/*") for id in TASK_ID.findall(path.name)},
+        "devices": {link["ifalias"] for link in devices if TASK_ID.fullmatch(link.get("ifalias", ""))},
     }
 
 
