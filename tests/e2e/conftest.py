@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import images, machine  # noqa: E402
 from harness.server import ACCOUNT, Server, fresh_account, running  # noqa: E402
+from harness.services import Services  # noqa: E402
 from harness.tasks import Tasks  # noqa: E402
 
 # While this process has one thread.
@@ -80,6 +81,21 @@ def ec2(server, account):
 @pytest.fixture(scope="module")
 def logs(server, account):
     return server.client("logs", account)
+
+
+@pytest.fixture(scope="module")
+def scaled(world, layout, tmp_path_factory):
+    """A server of the module's own on which 40 s of stability are 2 s."""
+    server = Server(tmp_path_factory.mktemp("scaled") / "data", "--create-repositories-on-push", "--time-scale", "20")
+    images.push(layout, server.address, "base:1")
+    yield server
+    assert server.process.poll() is None, server.errors.read_text()
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def services(scaled) -> Services:
+    return Services(Tasks(scaled, fresh_account(), IMAGE))
 
 
 @pytest.fixture(scope="session")

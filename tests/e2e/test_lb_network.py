@@ -7,7 +7,6 @@ import itertools
 import json
 import re
 import subprocess
-import time
 
 import pytest
 
@@ -15,10 +14,10 @@ from harness import images
 from harness.processes import kill, lock_holder, runs
 from harness.server import Server, fresh_account
 from harness.tasks import Tasks, address, container_of, summary, unique
+from harness.waiting import wait_until
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1"
 PORT = 8080
-WAIT_SECONDS = 60
 # A second is the promise; the rest is for a debug build on a machine that is busy with other tests.
 BACK_SECONDS = 5
 # Loopback has one set of ports for all load balancers.
@@ -30,14 +29,6 @@ def curl(url: str, *options: str) -> tuple[int, str]:
     done = subprocess.run(["curl", "-sS", "-m", "3", "-w", "\n%{http_code}", *options, url], capture_output=True, text=True)
     body, _, status = done.stdout.rpartition("\n")
     return int(status or 0), body
-
-
-def wait_until(what: str, look, seconds: float = WAIT_SECONDS):
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.05)
-    return found
 
 
 class Balanced:

@@ -18,20 +18,6 @@ APP = """trap 'exit 0' TERM; mkdir -p /www/up; hostname -i > /www/index.html; ec
 httpd -f -p 8080 -h /www & while true; do sleep 0.1; done"""
 
 
-@pytest.fixture(scope="module")
-def scaled(world, layout, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("balanced") / "data", "--create-repositories-on-push", *SCALE)
-    images.push(layout, server.address, "base:1")
-    yield server
-    assert server.process.poll() is None, server.errors.read_text()
-    assert server.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def services(scaled) -> Services:
-    return Services(Tasks(scaled, fresh_account(), IMAGE))
-
-
 class Balancer:
     """An application load balancer with one listener and one target group, and a client of it."""
 

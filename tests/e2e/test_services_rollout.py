@@ -19,20 +19,6 @@ SCALE = ("--time-scale", "20")
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 
-@pytest.fixture(scope="module")
-def scaled(world, layout, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("services") / "data", "--create-repositories-on-push", *SCALE)
-    images.push(layout, server.address, "base:1")
-    yield server
-    assert server.process.poll() is None, server.errors.read_text()
-    assert server.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def services(scaled) -> Services:
-    return Services(Tasks(scaled, fresh_account(), IMAGE))
-
-
 def test_a_service_comes_up_scales_and_goes(services):
     created = services.create(services.definition(), 2, name="web")
     assert (created["status"], created["desiredCount"], created["runningCount"], created["pendingCount"]) == ("ACTIVE", 2, 0, 0)

@@ -1,15 +1,16 @@
 """Services behind a load balancer under steady mixed load: whatever is done to them, no request fails."""
 
 import os
-import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from harness import web
+from harness.processes import kill, lock_holder
 from harness.server import Server, fresh_account
-from harness.web import Load, Web, wait_until
+from harness.waiting import wait_until
+from harness.web import Load, Web
 
 # Deregistration delays of 300 s take 10 s, which is longer than any request of the load.
 SCALE = 30
@@ -98,7 +99,7 @@ def test_an_ended_task_fails_no_later_request(site, how):
         if how == "StopTask":
             site.web.ecs.stop_task(task=victim)
         else:
-            os.kill(main_process(victim), signal.SIGKILL)
+            kill(main_process(victim))
         wait_until("it is replaced", lambda: victim not in site.web.tasks(site.service) and len(site.web.tasks(site.service)) == 4)
         site.web.wait_stable(site.service)
         time.sleep(2)
@@ -134,10 +135,10 @@ def test_the_server_may_be_killed(site):
 
 def test_a_killed_load_balancer_is_back_in_a_second(site):
     """Its connections are gone with it, but a second later everything works, also while the server is away."""
-    pid = int((site.data_dir / "lb" / "lock").read_text())
+    lb = lock_holder(site.data_dir, "lb")
     with site.load(websockets=0, streams=0) as load:
         time.sleep(2)
-        os.kill(pid, signal.SIGKILL)
+        kill(lb)
         time.sleep(4)
     failing = [second["second"] for second in load.seconds if second["failed"]]
     assert failing and len(failing) <= 2, load.seconds

@@ -3,20 +3,19 @@
 import json
 import os
 import subprocess
-import time
 from functools import cache
 from pathlib import Path
 
 from . import images
 from .server import ROOT
 from .tasks import FARGATE, ROLE, unique
+from .waiting import WAIT_SECONDS, wait_until
 
 SOURCE = ROOT / "tests" / "app" / "main.rs"
 LOAD = Path(os.environ.get("NEARGATE_LOAD", ROOT / "target" / "debug" / "neargate-load"))
 REPOSITORY = "webapp"
 IMAGE = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/{REPOSITORY}:1"
 PORT = 8080
-WAIT_SECONDS = 120
 
 
 @cache
@@ -41,17 +40,6 @@ def push_image(server, directory: Path) -> None:
     if not layout.exists():
         images.write_layout(layout, layer.finish(), Entrypoint=["/webapp"], Cmd=[])
     images.push(layout, server.address, f"{REPOSITORY}:1")
-
-
-def wait_until(what: str, look, seconds: float = WAIT_SECONDS):
-    """Polls until `look` answers something true."""
-    end = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.1)
 
 
 class Web:
