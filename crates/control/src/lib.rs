@@ -7,6 +7,7 @@ pub mod ec2;
 pub mod ecr;
 pub mod ecs;
 pub mod elbv2;
+pub mod functions;
 pub mod iam;
 pub mod lb;
 pub mod logs;
