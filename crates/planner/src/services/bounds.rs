@@ -1,6 +1,6 @@
 //! How many healthy tasks there must be, and how many tasks there may be.
 
-use super::snapshot::{Scheduling, ServiceSpec};
+use super::snapshot::{Scheduling, ServiceSnapshot, ServiceSpec};
 
 /// The two limits of a rolling update, with AWS's rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +13,19 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub fn of(service: &ServiceSpec) -> Self {
-        let desired = match &service.scheduling {
-            _ if service.deleting => 0,
+    /// Of the service as a whole.
+    pub fn of(seen: &ServiceSnapshot) -> Self {
+        let desired = match &seen.service.scheduling {
+            _ if seen.service.deleting => 0,
             Scheduling::Replica { desired } => *desired as usize,
             Scheduling::Daemon { instances } => instances.iter().filter(|i| i.eligible).count(),
+            Scheduling::SideBySide => seen.groups.iter().map(|g| g.desired as usize).sum(),
         };
+        Self::around(&seen.service, desired)
+    }
+
+    /// Of so many tasks of a service.
+    pub fn around(service: &ServiceSpec, desired: usize) -> Self {
         let floor = desired
             .saturating_mul(service.minimum_healthy_percent as usize)
             .div_ceil(100);

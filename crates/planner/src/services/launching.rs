@@ -10,14 +10,20 @@ use super::verdict::Condition;
 /// Starts tasks in one pass: keeps the room below the ceiling.
 pub(super) struct Launcher {
     pub room: usize,
+    ceiling: usize,
     pub started: usize,
 }
 
 impl Launcher {
     pub fn new(pass: &Pass<'_>) -> Self {
-        let alive = pass.total(|group| group.alive());
+        Self::below(pass.bounds.ceiling, pass.total(|group| group.alive()))
+    }
+
+    /// For what has so many tasks, and may have `ceiling`.
+    pub fn below(ceiling: usize, alive: usize) -> Self {
         Self {
-            room: pass.bounds.ceiling.saturating_sub(alive),
+            room: ceiling.saturating_sub(alive),
+            ceiling,
             started: 0,
         }
     }
@@ -44,11 +50,10 @@ impl Launcher {
             return 0;
         }
         let fits = count.min(self.room);
-        let ceiling = pass.bounds.ceiling;
         if fits < count {
             pass.wait_for(Waiting::RoomToStart {
                 missing: count - fits,
-                ceiling,
+                ceiling: self.ceiling,
             });
         }
         let timing = pass.seen.timing;

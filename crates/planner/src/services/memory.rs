@@ -1,5 +1,5 @@
 //! What the planner remembers from one pass to the next. The caller keeps these beside the records and hands them
-//! back; it does not look inside, except for what DescribeServices shows ([`GroupMemory::failed_tasks`]).
+//! back; it does not look inside, except for what the API shows ([`GroupMemory::failed_tasks`], [`GroupMemory::steady`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +49,12 @@ pub struct GroupMemory {
     /// Since when it is up and the others are gone.
     #[serde(default)]
     pub baking_since: Option<Timestamp>,
+    /// It has all of its tasks, all healthy, where groups stand side by side: `stabilityStatus` STEADY_STATE.
+    #[serde(default)]
+    pub steady: bool,
+    /// Since when it is steady, or is not.
+    #[serde(default)]
+    pub steady_changed_at: Option<Timestamp>,
 }
 
 /// Where the launch back-off stands.

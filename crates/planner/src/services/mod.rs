@@ -1,5 +1,6 @@
-//! A service's scheduler under the ECS deployment controller, strategy ROLLING: how many tasks of which version run
-//! where, when they are load balancer targets, when they go, and when a deployment has come up or failed.
+//! A service's scheduler: how many tasks of which version run where, when they are load balancer targets, when they go,
+//! and, under the ECS deployment controller with the strategy ROLLING, when a deployment has come up or failed. Where
+//! versions stand side by side (task sets, blue/green) it keeps each at its size, and others decide what becomes of it.
 //!
 //! One call looks at one service, and its cost is proportional to that service's tasks. It knows no clock, no record
 //! and no wire format; what it must remember is in the snapshot's `memory` fields and comes back in the plan.
@@ -37,6 +38,7 @@ mod plan;
 mod rebalancing;
 mod replicas;
 mod rollout;
+mod side_by_side;
 mod snapshot;
 mod spread;
 mod targets;
@@ -67,23 +69,29 @@ use pass::Pass;
 
 /// Decides what to do for one service now.
 ///
-/// A service without groups (its deployments are task sets of another controller) is left alone.
+/// A service without groups is left alone.
 pub fn plan(seen: &ServiceSnapshot, now: Timestamp) -> ServicePlan {
     let mut pass = Pass::new(seen, now);
     accounting::account(&mut pass);
-    breaker::begin(&mut pass);
-    if seen.service.deleting {
-        for group in 0..pass.groups.len() {
-            victims::send_away(&mut pass, group, usize::MAX, |_| true);
+    match &seen.service.scheduling {
+        _ if seen.service.deleting => {
+            for group in 0..pass.groups.len() {
+                victims::send_away(&mut pass, group, usize::MAX, |_| true);
+            }
         }
-    } else if breaker::trip(&mut pass) {
-        // The next pass sees the groups in their new order; targets are looked after meanwhile.
-        targets::register_drain_stop(&mut pass);
-        return pass.finish();
-    } else if pass.has_primary() {
-        match &seen.service.scheduling {
-            Scheduling::Replica { .. } => replicas::converge(&mut pass),
-            Scheduling::Daemon { instances } => daemon::converge(&mut pass, instances),
+        Scheduling::SideBySide => side_by_side::converge(&mut pass),
+        rolling => {
+            breaker::begin(&mut pass);
+            if breaker::trip(&mut pass) {
+                // The next pass sees the groups in their new order; targets are looked after meanwhile.
+                targets::register_drain_stop(&mut pass);
+                return pass.finish();
+            }
+            match rolling {
+                _ if !pass.has_primary() => {}
+                Scheduling::Daemon { instances } => daemon::converge(&mut pass, instances),
+                _ => replicas::converge(&mut pass),
+            }
         }
     }
     if let Some(reason) = &seen.placement_trouble {

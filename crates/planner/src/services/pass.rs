@@ -53,6 +53,15 @@ impl GroupPass<'_> {
         self.count(|c| c != Condition::Ended)
     }
 
+    /// Without tasks, and no target of its ended ones is left: these are named by their position in the group.
+    pub fn is_spent(&self) -> bool {
+        self.alive() == 0
+            && self
+                .tasks
+                .iter()
+                .all(|seen| seen.task.targets.iter().all(|t| !t.is_registered()))
+    }
+
     pub fn id(&self) -> &str {
         self.group.map_or("", |group| group.id.as_str())
     }
@@ -112,7 +121,7 @@ impl<'a> Pass<'a> {
         Self {
             seen,
             now,
-            bounds: Bounds::of(&seen.service),
+            bounds: Bounds::of(seen),
             groups,
             memory: seen.memory.clone(),
             plan,

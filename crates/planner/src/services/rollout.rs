@@ -5,7 +5,8 @@ use super::events;
 use super::memory::Topic;
 use super::pass::Pass;
 use super::plan::{Transition, Waiting};
-use super::snapshot::GroupState;
+use super::side_by_side;
+use super::snapshot::{GroupState, Scheduling};
 use super::verdict::Condition;
 
 /// Closes deployments that have come up.
@@ -14,14 +15,19 @@ pub(super) fn settle(pass: &mut Pass<'_>) {
         finish_deletion(pass);
         return;
     }
-    if pass.has_primary() {
-        complete(pass);
-        if pass.groups[0].state == GroupState::Completed {
-            pass.groups[0].memory.size = u32::try_from(pass.bounds.desired).ok();
+    let settled = if pass.seen.service.scheduling == Scheduling::SideBySide {
+        side_by_side::settle(pass)
+    } else {
+        if pass.has_primary() {
+            complete(pass);
+            if pass.groups[0].state == GroupState::Completed {
+                pass.groups[0].memory.size = u32::try_from(pass.bounds.desired).ok();
+            }
         }
-    }
-    remove_spent(pass);
-    say_steady(pass);
+        remove_spent(pass);
+        pass.has_primary() && pass.groups[0].state == GroupState::Completed && is_up(pass)
+    };
+    say_steady(pass, settled);
     wait_for_tasks(pass);
 }
 
@@ -74,24 +80,17 @@ fn remove_spent(pass: &mut Pass<'_>) {
     };
     for position in pass.older() {
         let group = &pass.groups[position];
-        // The targets of its ended tasks are still named by their position in the group.
-        let spent = group.alive() == 0
-            && group
-                .tasks
-                .iter()
-                .all(|seen| seen.task.targets.iter().all(|t| !t.is_registered()));
-        if spent && Some(position) != kept {
+        if group.is_spent() && Some(position) != kept {
             let group = group.id().to_owned();
             pass.plan.transitions.push(Transition::Remove { group });
         }
     }
 }
 
-fn say_steady(pass: &mut Pass<'_>) {
-    let settled = pass.has_primary()
-        && pass.groups[0].state == GroupState::Completed
-        && is_up(pass)
-        && pass.groups[0].count(|c| c == Condition::Leaving) == 0
+/// `settled`: all that is wanted is there and healthy.
+fn say_steady(pass: &mut Pass<'_>, settled: bool) {
+    let settled = settled
+        && pass.total(|group| group.count(|c| c == Condition::Leaving)) == 0
         && pass.plan.starts.is_empty()
         && pass.memory.rebalancing.is_none();
     if settled {

@@ -62,6 +62,9 @@ pub enum Scheduling {
     Daemon {
         instances: Vec<Instance>,
     },
+    /// Each group has a size of its own and none replaces another: task sets, and the two revisions of a blue/green
+    /// deployment. Somebody else says which one serves, and when one goes.
+    SideBySide,
 }
 
 /// A container instance on which a DAEMON service may run.
@@ -104,6 +107,10 @@ pub struct TaskGroup {
     pub is_rollback: bool,
     /// Someone asked to stop this deployment and to go back (StopServiceDeployment).
     pub rollback_requested: bool,
+    /// Its size, where groups stand side by side.
+    pub desired: u32,
+    /// It was deleted, where groups stand side by side: its tasks go, and then it goes itself.
+    pub going: bool,
     /// The target groups in which its tasks register, with the port that events name.
     pub target_groups: Vec<TargetGroupUse>,
     /// Zones in which its tasks may run now, in a fixed order. Without one, nothing is started.

@@ -309,6 +309,8 @@ fn group(id: &str, target_groups: &[TargetGroupUse]) -> TaskGroup {
         state: GroupState::InProgress,
         is_rollback: false,
         rollback_requested: false,
+        desired: 0,
+        going: false,
         target_groups: target_groups.to_vec(),
         zones: ZONES.map(str::to_owned).to_vec(),
         memory: GroupMemory::default(),

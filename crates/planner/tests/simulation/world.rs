@@ -159,6 +159,8 @@ impl World {
                 state: GroupState::InProgress,
                 is_rollback: false,
                 rollback_requested: false,
+                desired: 0,
+                going: false,
                 target_groups,
                 zones: (0..self.zones).map(|n| format!("zone-{n}")).collect(),
                 memory: GroupMemory::default(),
@@ -176,6 +178,7 @@ impl World {
             _ if self.service.service.deleting => 0,
             Scheduling::Replica { desired } => desired as usize,
             Scheduling::Daemon { ref instances } => instances.iter().filter(|i| i.eligible).count(),
+            Scheduling::SideBySide => self.service.groups.iter().map(|g| g.desired as usize).sum(),
         }
     }
 

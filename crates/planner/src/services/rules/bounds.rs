@@ -16,7 +16,7 @@ fn the_floor_is_rounded_up_and_the_ceiling_down() {
         ("a maximum below what is desired", 4, 0, 50, (0, 4)),
         ("a minimum above what is desired", 4, 150, 200, (4, 8)),
     ] {
-        let bounds = Bounds::of(&service(desired).percent(minimum, maximum).service);
+        let bounds = Bounds::of(&service(desired).percent(minimum, maximum));
         assert_eq!((bounds.floor, bounds.ceiling), want, "{name}");
     }
 }

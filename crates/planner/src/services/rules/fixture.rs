@@ -52,6 +52,8 @@ pub fn group(id: &str, state: GroupState) -> TaskGroup {
         state,
         is_rollback: false,
         rollback_requested: false,
+        desired: 0,
+        going: false,
         target_groups: vec![TargetGroupUse {
             arn: "TG".to_owned(),
             container_port: 8080,

@@ -6,4 +6,5 @@ mod failures;
 mod fixture;
 mod health;
 mod places;
+mod side_by_side;
 mod targets;

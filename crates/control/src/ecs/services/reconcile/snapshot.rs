@@ -90,6 +90,8 @@ fn group(deployment: &DeploymentRecord, zones: Vec<String>) -> TaskGroup {
         state: deployment.rollout.into(),
         is_rollback: deployment.is_rollback,
         rollback_requested: deployment.rollback_requested,
+        desired: 0,
+        going: false,
         target_groups: target_groups(&deployment.config),
         zones,
         memory: deployment.memory.clone(),
