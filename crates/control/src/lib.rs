@@ -3,6 +3,7 @@
 pub mod acm;
 pub mod certificates;
 pub mod clock;
+pub mod codedeploy;
 pub mod ec2;
 pub mod ecr;
 pub mod ecs;
