@@ -12,9 +12,8 @@ use crate::nodes::policy;
 
 /// Source: facts, DNS of load balancers.
 const TTL_SECS: u32 = 60;
-/// The suffix of names in development, and the one that the same name has on AWS.
+/// The suffix of names in development.
 const OWN_SUFFIX: &str = ".elb.localhost";
-const AWS_SUFFIX: &str = ".elb.amazonaws.com";
 
 /// What a node is told about load balancers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +66,7 @@ fn interface(
         private_dns_name: record.private_dns_name.clone(),
         assign_public_ip: !balancer.internal,
         security_group_ids: policy::groups_of(record),
+        relays: balancer.kind == LoadBalancerKind::Network,
     })
 }
 
@@ -79,14 +79,9 @@ fn names(balancer: &LoadBalancerRecord) -> Vec<node::DnsRecord> {
         ipv4_addresses: addresses,
         ttl_secs: TTL_SECS,
     };
-    let name = &balancer.dns_name;
-    let mut own = vec![name.clone()];
-    own.extend(
-        name.strip_suffix(OWN_SUFFIX)
-            .map(|rest| format!("{rest}{AWS_SUFFIX}")),
-    );
+    let own = Some(balancer.dns_name.clone());
     let mut records = Vec::new();
-    for name in own {
+    for name in own.into_iter().chain(name_on_aws(balancer)) {
         if balancer.kind == LoadBalancerKind::Network {
             for zone in &balancer.zones {
                 let address = vec![zone.address.to_string()];
@@ -97,4 +92,15 @@ fn names(balancer: &LoadBalancerRecord) -> Vec<node::DnsRecord> {
         records.push(record(name, addresses.collect()));
     }
     records
+}
+
+/// The two types have region and service in different order.
+fn name_on_aws(balancer: &LoadBalancerRecord) -> Option<String> {
+    let region = &balancer.scope.region;
+    let name = balancer.dns_name.strip_suffix(OWN_SUFFIX)?;
+    let name = name.strip_suffix(region.as_str())?.strip_suffix('.')?;
+    Some(match balancer.kind {
+        LoadBalancerKind::Application => format!("{name}.{region}.elb.amazonaws.com"),
+        LoadBalancerKind::Network => format!("{name}.elb.{region}.amazonaws.com"),
+    })
 }

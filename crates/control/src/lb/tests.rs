@@ -546,3 +546,30 @@ fn nodes_are_told_interfaces_and_names() {
         ]
     );
 }
+
+#[test]
+fn a_network_load_balancers_names_have_region_and_service_in_aws_order() {
+    let mut view = World::new().view();
+    for (_, balancer) in view.balancers.values_mut() {
+        balancer.kind = LoadBalancerKind::Network;
+        balancer.zones = vec![zone("a", 7), zone("b", 8)];
+    }
+    let told = interfaces::compile(&view).names.records;
+    let names: Vec<_> = told
+        .iter()
+        .map(|r| (r.name.as_str(), r.ipv4_addresses.join(",")))
+        .collect();
+    let (a, b) = ("10.0.0.7".to_owned(), "10.0.0.8".to_owned());
+    let both = format!("{a},{b}");
+    assert_eq!(
+        names,
+        [
+            ("us-east-1a.web-1.us-east-1.elb.localhost", a.clone()),
+            ("us-east-1b.web-1.us-east-1.elb.localhost", b.clone()),
+            ("web-1.us-east-1.elb.localhost", both.clone()),
+            ("us-east-1a.web-1.elb.us-east-1.amazonaws.com", a),
+            ("us-east-1b.web-1.elb.us-east-1.amazonaws.com", b),
+            ("web-1.elb.us-east-1.amazonaws.com", both),
+        ]
+    );
+}
