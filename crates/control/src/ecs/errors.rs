@@ -7,7 +7,7 @@ use neargate_aws_api::ecs::types::{
     InvalidParameterException, PlatformTaskDefinitionIncompatibilityException,
     PlatformUnknownException, ResourceInUseException, ServiceDeploymentNotFoundException,
     ServiceNotActiveException, ServiceNotFoundException, TargetNotFoundException,
-    UnsupportedFeatureException, UpdateInProgressException,
+    TaskSetNotFoundException, UnsupportedFeatureException, UpdateInProgressException,
 };
 use neargate_aws_wire::error::ApiError;
 
@@ -45,6 +45,10 @@ pub fn update_in_progress() -> ApiError {
 
 pub fn service_not_found() -> ApiError {
     ServiceNotFoundException::new("Service not found.").into()
+}
+
+pub fn task_set_not_found() -> ApiError {
+    TaskSetNotFoundException::new("The specified task set could not be found.").into()
 }
 
 pub fn service_not_active() -> ApiError {

@@ -286,6 +286,46 @@ impl Ecs for EcsService {
         services::stop_deployment(&self.state, c, r).await
     }
 
+    async fn create_task_set(
+        &self,
+        c: &RequestContext,
+        r: CreateTaskSetRequest,
+    ) -> Answer<CreateTaskSetResponse> {
+        services::task_sets::create(&self.state, &self.services, c, r).await
+    }
+
+    async fn update_task_set(
+        &self,
+        c: &RequestContext,
+        r: UpdateTaskSetRequest,
+    ) -> Answer<UpdateTaskSetResponse> {
+        services::task_sets::update(&self.state, &self.services, c, r).await
+    }
+
+    async fn delete_task_set(
+        &self,
+        c: &RequestContext,
+        r: DeleteTaskSetRequest,
+    ) -> Answer<DeleteTaskSetResponse> {
+        services::task_sets::delete(&self.state, &self.services, c, r).await
+    }
+
+    async fn describe_task_sets(
+        &self,
+        c: &RequestContext,
+        r: DescribeTaskSetsRequest,
+    ) -> Answer<DescribeTaskSetsResponse> {
+        services::task_sets::describe(&self.state, &self.services, c, r).await
+    }
+
+    async fn update_service_primary_task_set(
+        &self,
+        c: &RequestContext,
+        r: UpdateServicePrimaryTaskSetRequest,
+    ) -> Answer<UpdateServicePrimaryTaskSetResponse> {
+        services::task_sets::make_primary(&self.state, &self.services, c, r).await
+    }
+
     async fn update_task_protection(
         &self,
         c: &RequestContext,

@@ -79,7 +79,7 @@ impl Launcher {
 
 /// Writes starts into the plan, equal ones together.
 fn place(pass: &mut Pass<'_>, group: usize, count: usize, rebalances: bool) -> usize {
-    let mut spread = Spread::of(&pass.groups[group], &pass.seen.service.providers);
+    let mut spread = Spread::of(&pass.groups[group]);
     let first = pass.plan.starts.len();
     let mut placed = 0;
     while placed < count

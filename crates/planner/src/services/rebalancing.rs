@@ -19,7 +19,7 @@ pub(super) fn start(pass: &mut Pass<'_>, launcher: &mut Launcher) -> bool {
     }
     let primary = &pass.groups[0];
     let sound = primary.sound();
-    let misplaced = Spread::of(primary, &pass.seen.service.providers).misplaced();
+    let misplaced = Spread::of(primary).misplaced();
     let at_rest = primary.healthy() == desired && primary.alive() == desired;
     if pass.memory.rebalancing == Some(desired as u32) {
         if sound > desired {
@@ -28,7 +28,7 @@ pub(super) fn start(pass: &mut Pass<'_>, launcher: &mut Launcher) -> bool {
         if at_rest && misplaced == 0 {
             pass.memory.rebalancing = None;
             let event = {
-                let spread = Spread::of(&pass.groups[0], &pass.seen.service.providers);
+                let spread = Spread::of(&pass.groups[0]);
                 events::rebalancing_completed(pass.name(), &spread.zones())
             };
             pass.say(event);
@@ -42,7 +42,7 @@ pub(super) fn start(pass: &mut Pass<'_>, launcher: &mut Launcher) -> bool {
         return pass.memory.rebalancing.is_some();
     }
     let before = launcher.started;
-    let zones = Spread::of(&pass.groups[0], &pass.seen.service.providers).zones();
+    let zones = Spread::of(&pass.groups[0]).zones();
     let event = events::rebalancing_started(pass.name(), &zones);
     launcher.start(pass, 0, moves, true);
     if launcher.started > before {
@@ -74,7 +74,7 @@ fn may_rebalance(pass: &Pass<'_>) -> bool {
 /// Tasks in the fullest zones that may be stopped.
 fn movable(pass: &Pass<'_>) -> usize {
     let primary = &pass.groups[0];
-    let spread = Spread::of(primary, &pass.seen.service.providers);
+    let spread = Spread::of(primary);
     let fullest = spread.fullest_zone_count();
     let full: Vec<&str> = spread
         .zones()

@@ -46,8 +46,6 @@ pub struct ServiceSpec {
     pub grace_millis: i64,
     /// `availabilityZoneRebalancing`.
     pub zone_rebalancing: bool,
-    /// The capacity provider strategy; empty: by launch type, tasks name no provider.
-    pub providers: Vec<ProviderShare>,
     /// The service is DRAINING: all of its tasks go, protected or not.
     pub deleting: bool,
 }
@@ -113,6 +111,8 @@ pub struct TaskGroup {
     pub going: bool,
     /// The target groups in which its tasks register, with the port that events name.
     pub target_groups: Vec<TargetGroupUse>,
+    /// The capacity provider strategy; empty: by launch type, tasks name no provider.
+    pub providers: Vec<ProviderShare>,
     /// Zones in which its tasks may run now, in a fixed order. Without one, nothing is started.
     pub zones: Vec<String>,
     /// As the last plan left it; the default for a new group.

@@ -21,8 +21,9 @@ impl<'a> Spread<'a> {
     ///
     /// The tasks that stay are the service's whole set once older versions are gone, which is what AWS takes base and
     /// weights of; counting older versions' tasks would leave the base empty after a deployment.
-    pub fn of(group: &GroupPass<'a>, shares: &'a [ProviderShare]) -> Self {
+    pub fn of(group: &GroupPass<'a>) -> Self {
         let zones = group.group.map_or(&[][..], |g| &g.zones);
+        let shares = group.group.map_or(&[][..], |g| &g.providers);
         let mut spread = Self {
             zones: zones.iter().map(|zone| (zone.as_str(), 0)).collect(),
             usable_zones: zones.len(),

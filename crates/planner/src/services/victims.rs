@@ -43,7 +43,7 @@ pub(super) fn send_away(
         }
     }
     sent.protected = sent.protected.min(count.saturating_sub(candidates.len()));
-    let mut spread = Spread::of(&pass.groups[group], &pass.seen.service.providers);
+    let mut spread = Spread::of(&pass.groups[group]);
     let mut queues = queues(pass, group, candidates);
     while sent.count < count {
         let next = queues

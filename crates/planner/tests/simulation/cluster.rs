@@ -291,7 +291,6 @@ fn service(number: usize, desired: u32) -> ServiceSnapshot {
             bake_millis: 0,
             grace_millis: 60_000,
             zone_rebalancing: true,
-            providers: Vec::new(),
             deleting: false,
         },
         groups: vec![group("first", &target_groups)],
@@ -312,6 +311,7 @@ fn group(id: &str, target_groups: &[TargetGroupUse]) -> TaskGroup {
         desired: 0,
         going: false,
         target_groups: target_groups.to_vec(),
+        providers: Vec::new(),
         zones: ZONES.map(str::to_owned).to_vec(),
         memory: GroupMemory::default(),
     }

@@ -52,6 +52,8 @@ pub struct World {
     nodes: BTreeMap<String, u32>,
     reporting: bool,
     pub zones: usize,
+    /// The service's capacity provider strategy.
+    providers: Vec<ProviderShare>,
     /// Its essential container has a health check.
     checks: bool,
     pub events: usize,
@@ -101,7 +103,6 @@ impl World {
             bake_millis: if with_alarms { 30_000 } else { 0 },
             grace_millis: [0, 20_000, 60_000][rng.random_range(0..3)],
             zone_rebalancing: rng.random_bool(0.5),
-            providers,
             deleting: false,
         };
         let mut world = Self {
@@ -124,6 +125,7 @@ impl World {
             nodes: BTreeMap::new(),
             reporting: true,
             zones: rng.random_range(1..4),
+            providers,
             checks: rng.random_bool(0.3),
             events: 0,
             created: 0,
@@ -162,6 +164,7 @@ impl World {
                 desired: 0,
                 going: false,
                 target_groups,
+                providers: self.providers.clone(),
                 zones: (0..self.zones).map(|n| format!("zone-{n}")).collect(),
                 memory: GroupMemory::default(),
             },

@@ -43,9 +43,14 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// The whole configuration of a new service.
     pub async fn create(&self, given: Given) -> Result<RevisionConfig, ApiError> {
-        if self.controller == Controller::External {
-            return self.create_external(given);
+        match self.controller {
+            Controller::External => self.create_external(given),
+            Controller::Ecs | Controller::CodeDeploy => self.whole(given).await,
         }
+    }
+
+    /// A configuration that tasks can be started from: a service's, or a task set's.
+    pub async fn whole(&self, given: Given) -> Result<RevisionConfig, ApiError> {
         let name = given
             .task_definition
             .clone()
@@ -61,10 +66,7 @@ impl Place<'_> {
         let config = RevisionConfig {
             task_definition: Some(reference(&definition)),
             strategy,
-            platform_version: LATEST.to_owned(),
-            network: None,
-            load_balancers: Vec::new(),
-            service_connect: None,
+            ..RevisionConfig::of_nothing()
         };
         check_runs_here(&definition.definition)?;
         if given.network.is_none() {
@@ -82,14 +84,7 @@ impl Place<'_> {
         if given.load_balancers.is_some_and(|l| !l.is_empty()) {
             return refused("LoadBalancers must be empty or null");
         }
-        Ok(RevisionConfig {
-            task_definition: None,
-            strategy: Vec::new(),
-            platform_version: LATEST.to_owned(),
-            network: None,
-            load_balancers: Vec::new(),
-            service_connect: None,
-        })
+        Ok(RevisionConfig::of_nothing())
     }
 
     /// What a service has after a change.
@@ -195,6 +190,20 @@ impl Place<'_> {
 }
 
 const LATEST: &str = "LATEST";
+
+impl RevisionConfig {
+    /// Of a service without a version.
+    pub fn of_nothing() -> Self {
+        Self {
+            task_definition: None,
+            strategy: Vec::new(),
+            platform_version: LATEST.to_owned(),
+            network: None,
+            load_balancers: Vec::new(),
+            service_connect: None,
+        }
+    }
+}
 
 fn reference(definition: &TaskDefinitionRecord) -> TaskDefinitionRef {
     TaskDefinitionRef {

@@ -9,7 +9,7 @@ use super::board::ServiceBoard;
 use super::config::{Given, Place};
 use super::deployments::Begin;
 use super::records::{Controller, PropagateTags, RevisionConfig, ServiceRecord, ServiceStatus};
-use super::{deployment_configuration, describe};
+use super::{deployment_configuration, describe, task_sets};
 use crate::ecs::clusters::active_cluster;
 use crate::ecs::{errors, keys, tags};
 use crate::state::{Attempt, Changes, State, Stored};
@@ -75,8 +75,10 @@ pub async fn create(
             // A cluster that is deleted at the same time keeps one of the two from happening.
             changes.require(&cluster);
             forget(&record, &mut changes);
-            if controller != Controller::External {
-                Begin::new(state).add(&mut record, &mut changes).await?;
+            match controller {
+                Controller::Ecs => Begin::new(state).add(&mut record, &mut changes).await?,
+                Controller::CodeDeploy => task_sets::begin_in(&mut record, state.now()),
+                Controller::External => {}
             }
             match &before {
                 Some(inactive) => changes.replace(inactive, &record),
@@ -290,7 +292,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     ))
 }
 
-fn check_token(token: Option<&str>) -> Result<(), ApiError> {
+pub(super) fn check_token(token: Option<&str>) -> Result<(), ApiError> {
     match token {
         Some(token) if token.chars().count() > MAX_CLIENT_TOKEN_CHARS => Err(
             errors::invalid_parameter("idempotency token longer than 36."),

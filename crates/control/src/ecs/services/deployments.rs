@@ -50,13 +50,11 @@ impl<'a> Begin<'a> {
             &keys::service_revision(scope, cluster, name, &revision),
             &revision_record,
         );
-        if service.controller == Controller::Ecs {
-            let record = self.service_deployment(service, &service_deployment, &revision);
-            changes.create(
-                &keys::service_deployment(scope, cluster, name, &service_deployment),
-                &record,
-            );
-        }
+        let record = self.service_deployment(service, &service_deployment, &revision);
+        changes.create(
+            &keys::service_deployment(scope, cluster, name, &service_deployment),
+            &record,
+        );
         let deployment = DeploymentRecord::begin(
             id,
             revision,

@@ -18,6 +18,7 @@ mod load_balancers;
 mod reconcile;
 pub mod records;
 mod render;
+pub mod task_sets;
 mod update;
 mod view;
 

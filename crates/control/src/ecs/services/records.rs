@@ -146,6 +146,42 @@ pub struct DeploymentRecord {
     /// What the scheduler remembers.
     #[serde(default)]
     pub memory: GroupMemory,
+    /// Under the CODE_DEPLOY and EXTERNAL controllers it is a task set.
+    #[serde(default)]
+    pub set: Option<TaskSetRecord>,
+}
+
+/// What a task set has beyond a deployment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskSetRecord {
+    /// Percent of the service's desired count.
+    pub scale_percent: f64,
+    pub is_primary: bool,
+    /// DRAINING: it is there until its last task has ended.
+    pub is_deleted: bool,
+    /// `CODE_DEPLOY`, or nobody.
+    #[serde(default)]
+    pub started_by: Option<String>,
+    #[serde(default)]
+    pub external_id: Option<String>,
+    #[serde(default)]
+    pub client_token: Option<String>,
+    /// SHA-256 of the parameters of CreateTaskSet, without its token.
+    #[serde(default)]
+    pub request_digest: String,
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+impl TaskSetRecord {
+    /// `computedDesiredCount`: its part of the service's tasks, rounded up.
+    pub fn size(&self, desired_count: u32) -> u32 {
+        if self.is_deleted {
+            return 0;
+        }
+        // At most as large as the desired count, since a percentage is at most 100.
+        (f64::from(desired_count) * self.scale_percent / 100.0).ceil() as u32
+    }
 }
 
 impl DeploymentRecord {
@@ -170,6 +206,7 @@ impl DeploymentRecord {
             rollback_requested: false,
             digests: BTreeMap::new(),
             memory: GroupMemory::default(),
+            set: None,
         }
     }
 }

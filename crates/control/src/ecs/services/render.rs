@@ -10,6 +10,7 @@ use super::records::{
     RevisionConfig, Rollout, ServiceDeploymentRecord, ServiceDeploymentStatus, ServiceRecord,
     ServiceRevisionRecord, ServiceStatus,
 };
+use super::task_sets;
 use crate::ecs::clusters::cluster_arn;
 use crate::ecs::tags;
 
@@ -21,11 +22,11 @@ fn service_linked_role(service: &ServiceRecord) -> String {
     )
 }
 
-fn number(count: u32) -> Option<i32> {
+pub(super) fn number(count: u32) -> Option<i32> {
     Some(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
-fn time(at: Timestamp) -> Option<jiff::Timestamp> {
+pub(super) fn time(at: Timestamp) -> Option<jiff::Timestamp> {
     Some(at.to_jiff())
 }
 
@@ -100,21 +101,21 @@ pub fn service(
             .task_definition
             .as_ref()
             .map(|t| t.arn(&record.scope)),
-        task_sets: (!of_ecs).then(|| task_sets(record, counts)),
+        task_sets: (!of_ecs).then(|| task_sets::task_sets(record, counts)),
         resource_management_type: Some(ResourceManagementType::Customer),
     }
 }
 
-fn strategy(config: &RevisionConfig) -> Option<Vec<CapacityProviderStrategyItem>> {
+pub(super) fn strategy(config: &RevisionConfig) -> Option<Vec<CapacityProviderStrategyItem>> {
     (!config.strategy.is_empty()).then(|| config.strategy.clone())
 }
 
-fn launch_type(config: &RevisionConfig) -> Option<LaunchType> {
+pub(super) fn launch_type(config: &RevisionConfig) -> Option<LaunchType> {
     config.strategy.is_empty().then_some(LaunchType::Fargate)
 }
 
 /// What LATEST was when a deployment began: there is one platform.
-fn resolved_platform(config: &RevisionConfig) -> String {
+pub(super) fn resolved_platform(config: &RevisionConfig) -> String {
     match config.platform_version.as_str() {
         "LATEST" => crate::ecs::tasks::checks::LATEST_PLATFORM.to_owned(),
         version => version.to_owned(),
@@ -130,7 +131,7 @@ fn desired(record: &ServiceRecord, position: usize, counts: Counts) -> u32 {
     }
 }
 
-fn counts_of(counts: &ServiceCounts, deployment: &DeploymentRecord) -> Counts {
+pub(super) fn counts_of(counts: &ServiceCounts, deployment: &DeploymentRecord) -> Counts {
     counts
         .by_deployment
         .get(&deployment.id)
@@ -176,65 +177,6 @@ fn deployments(record: &ServiceRecord, counts: &ServiceCounts) -> Vec<Deployment
 
 fn position_status(position: usize) -> &'static str {
     if position == 0 { "PRIMARY" } else { "ACTIVE" }
-}
-
-/// Under the other controllers a service's deployments are its task sets.
-fn task_sets(record: &ServiceRecord, counts: &ServiceCounts) -> Vec<TaskSet> {
-    let each = record.deployments.iter().enumerate();
-    each.map(|(position, set)| {
-        let counts = counts_of(counts, set);
-        let wanted = desired(record, position, counts);
-        let steady = counts.running == wanted && counts.pending == 0;
-        let number_of_id = set.id.rsplit('/').next().unwrap_or_default();
-        TaskSet {
-            id: Some(set.id.clone()),
-            task_set_arn: Some(
-                record
-                    .scope
-                    .arn(
-                        "ecs",
-                        format_args!(
-                            "task-set/{}/{}/ecs-svc/{number_of_id}",
-                            record.cluster, record.name
-                        ),
-                    )
-                    .to_string(),
-            ),
-            service_arn: Some(record.arn()),
-            cluster_arn: Some(cluster_arn(&record.scope, &record.cluster)),
-            status: Some(position_status(position).to_owned()),
-            task_definition: set
-                .config
-                .task_definition
-                .as_ref()
-                .map(|t| t.arn(&record.scope)),
-            computed_desired_count: number(wanted),
-            pending_count: number(counts.pending),
-            running_count: number(counts.running),
-            created_at: time(set.created_at),
-            updated_at: time(set.updated_at),
-            launch_type: launch_type(&set.config),
-            capacity_provider_strategy: strategy(&set.config),
-            platform_version: Some(resolved_platform(&set.config)),
-            platform_family: Some("Linux".to_owned()),
-            network_configuration: set.config.network.clone(),
-            load_balancers: Some(set.config.load_balancers.clone()),
-            service_registries: Some(Vec::new()),
-            scale: Some(Scale {
-                value: Some(100.0),
-                unit: Some(ScaleUnit::Percent),
-            }),
-            stability_status: Some(if steady {
-                StabilityStatus::SteadyState
-            } else {
-                StabilityStatus::Stabilizing
-            }),
-            stability_status_at: time(set.updated_at),
-            tags: Some(Vec::new()),
-            ..TaskSet::default()
-        }
-    })
-    .collect()
 }
 
 fn current_revisions(

@@ -50,7 +50,9 @@ pub async fn update(
             let mut changes = Changes::new();
             if deploys && record.controller == Controller::Ecs {
                 Begin::new(state).add(&mut record, &mut changes).await?;
-            } else if let Some(primary) = record.deployments.first_mut() {
+            } else if let Some(primary) = record.deployments.first_mut()
+                && record.controller == Controller::Ecs
+            {
                 // New tasks of the deployment follow a new strategy, the others stay where they are.
                 primary.config.strategy.clone_from(&record.config.strategy);
             }

@@ -24,7 +24,6 @@ pub fn service(desired: u32) -> ServiceSnapshot {
             bake_millis: 0,
             grace_millis: 0,
             zone_rebalancing: false,
-            providers: Vec::new(),
             deleting: false,
         },
         groups: vec![TaskGroup {
@@ -58,6 +57,7 @@ pub fn group(id: &str, state: GroupState) -> TaskGroup {
             arn: "TG".to_owned(),
             container_port: 8080,
         }],
+        providers: Vec::new(),
         zones: vec!["a".to_owned(), "b".to_owned()],
         memory: GroupMemory {
             alarms_at_start: Some(BTreeSet::new()),

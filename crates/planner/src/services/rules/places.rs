@@ -253,7 +253,7 @@ fn capacity_providers_get_their_base_and_their_shares() {
     ] {
         let want: BTreeMap<String, u32> =
             want.into_iter().map(|(p, n)| (p.to_owned(), n)).collect();
-        let seen = seen.but(|s| s.service.providers = shares(of));
+        let seen = seen.but(|s| s.groups[0].providers = shares(of));
         let made = plan(&seen, NOW);
         assert_eq!(
             started_by(&made, |s| s.provider.clone().unwrap_or_default()),
@@ -269,7 +269,7 @@ fn capacity_providers_get_their_base_and_their_shares() {
             ]
             .concat(),
         )
-        .but(|s| s.service.providers = shares(&[("F", 0, 1), ("S", 0, 4)]));
+        .but(|s| s.groups[0].providers = shares(&[("F", 0, 1), ("S", 0, 4)]));
     assert_eq!(
         plan(&scaled_in, NOW)
             .leave

@@ -10,7 +10,7 @@ use neargate_planner::services::{Leave, ServiceEvent, ServicePlan, Start, events
 use super::super::board::{Seen, ServiceCounts};
 use super::super::deployments::definition_of;
 use super::super::records::{
-    DeploymentRecord, PropagateTags, ServiceRecord, ServiceRevisionRecord, ServiceStatus,
+    DeploymentRecord, PropagateTags, ServiceRecord, ServiceRevisionRecord,
 };
 use super::history::History;
 use super::snapshot::new_digests;
@@ -84,24 +84,6 @@ impl Reconciler {
         changes.replace(before, &service);
         self.state.commit(changes).await?;
         Ok(())
-    }
-
-    /// The end of a deleted service that has no tasks of its own.
-    pub(super) async fn end_without_tasks(
-        &self,
-        seen: &Seen,
-    ) -> Result<Option<Timestamp>, PassError> {
-        if seen.service.record.status == ServiceStatus::Draining && seen.tasks.is_empty() {
-            let record = ServiceRecord {
-                status: ServiceStatus::Inactive,
-                inactive_since: Some(self.state.now()),
-                ..seen.service.record.clone()
-            };
-            let mut changes = Changes::new();
-            changes.replace(&*seen.service, &record);
-            self.state.commit(changes).await?;
-        }
-        Ok(None)
     }
 
     fn counts(&self, seen: &Seen) -> ServiceCounts {

@@ -23,7 +23,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinSet;
 
 use super::board::ServiceBoard;
-use super::records::{Controller, ServiceStatus};
+use super::records::ServiceStatus;
 use crate::ec2::AddressPool;
 use crate::elbv2::DataPlane;
 use crate::state::{State, StateError};
@@ -169,8 +169,8 @@ impl Reconciler {
             return Ok(None);
         };
         let service = &seen.service.record;
-        if service.status == ServiceStatus::Inactive || service.controller == Controller::External {
-            return self.end_without_tasks(&seen).await;
+        if service.status == ServiceStatus::Inactive {
+            return Ok(None);
         }
         let snapshot = self.snapshot(&seen).await?;
         let now = self.state.now();

@@ -9,7 +9,9 @@ use neargate_planner::services::{
 };
 
 use super::super::board::Seen;
-use super::super::records::{DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus};
+use super::super::records::{
+    Controller, DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus,
+};
 use super::super::view::SeenTask;
 use super::Reconciler;
 use super::targets::target_groups;
@@ -29,7 +31,7 @@ impl Reconciler {
                     Vec::new()
                 }
             };
-            groups.push(group(deployment, zones));
+            groups.push(group(service, deployment, zones));
         }
         let now = self.state.now();
         let tasks = seen
@@ -84,15 +86,27 @@ impl Reconciler {
     }
 }
 
-fn group(deployment: &DeploymentRecord, zones: Vec<String>) -> TaskGroup {
+fn group(service: &ServiceRecord, deployment: &DeploymentRecord, zones: Vec<String>) -> TaskGroup {
+    let set = deployment.set.as_ref();
+    let count = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(0);
     TaskGroup {
         id: deployment.id.clone(),
         state: deployment.rollout.into(),
         is_rollback: deployment.is_rollback,
         rollback_requested: deployment.rollback_requested,
-        desired: 0,
-        going: false,
+        desired: set.map_or(0, |set| set.size(service.desired_count)),
+        going: set.is_some_and(|set| set.is_deleted),
         target_groups: target_groups(&deployment.config),
+        providers: deployment
+            .config
+            .strategy
+            .iter()
+            .map(|item| ProviderShare {
+                provider: item.capacity_provider.clone(),
+                base: count(item.base),
+                weight: count(item.weight),
+            })
+            .collect(),
         zones,
         memory: deployment.memory.clone(),
     }
@@ -105,15 +119,13 @@ fn spec(service: &ServiceRecord) -> ServiceSpec {
     };
     let breaker = configuration.deployment_circuit_breaker.as_ref();
     let alarms = configuration.alarms.as_ref().filter(|a| a.enable);
-    let strategy = service
-        .deployments
-        .first()
-        .map_or(&service.config.strategy, |d| &d.config.strategy);
-    let count = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(0);
     ServiceSpec {
         name: service.name.clone(),
-        scheduling: Scheduling::Replica {
-            desired: service.desired_count,
+        scheduling: match service.controller {
+            Controller::Ecs => Scheduling::Replica {
+                desired: service.desired_count,
+            },
+            Controller::CodeDeploy | Controller::External => Scheduling::SideBySide,
         },
         minimum_healthy_percent: percent(configuration.minimum_healthy_percent, 100),
         maximum_percent: percent(configuration.maximum_percent, 200),
@@ -129,14 +141,6 @@ fn spec(service: &ServiceRecord) -> ServiceSpec {
         // It is what a program is given to come up, so it is not scaled.
         grace_millis: i64::from(service.grace_period_secs.unwrap_or(0)) * 1000,
         zone_rebalancing: service.zone_rebalancing,
-        providers: strategy
-            .iter()
-            .map(|item| ProviderShare {
-                provider: item.capacity_provider.clone(),
-                base: count(item.base),
-                weight: count(item.weight),
-            })
-            .collect(),
         deleting: service.status == ServiceStatus::Draining,
     }
 }
