@@ -1,5 +1,6 @@
 //! Pure decisions: (what is wanted, what is seen, now) -> what to do. No IO, no async, no clock.
 
+pub mod blue_green;
 pub mod codedeploy;
 pub mod ecr_lifecycle;
 pub mod placement;
