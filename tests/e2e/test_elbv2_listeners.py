@@ -157,9 +157,13 @@ def test_https(b, balancer, certificate):
 
 def test_the_quota_of_certificates(b, balancer, certificate):
     arns = [certificate(f"c{n}.example.com") for n in range(27)]
-    listener = b.listener(balancer, OK, Protocol="HTTPS", Port=443, Certificates=[{"CertificateArn": arns[0]}])["ListenerArn"]
-    b.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": arn} for arn in arns[1:26]])
-    refused("TooManyCertificates", "[25]", b.elb.add_listener_certificates, ListenerArn=listener, Certificates=[{"CertificateArn": arns[26]}])
+    first, second = (b.listener(balancer, OK, Protocol="HTTPS", Port=port, Certificates=[{"CertificateArn": arns[0]}])["ListenerArn"]
+                     for port in (443, 8443))
+    for listener, added in ((first, arns[:11]), (second, arns[11:26])):
+        b.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": arn} for arn in added])
+    for listener in (first, second):
+        refused("TooManyCertificates", f"per load balancer '25' has been reached on load balancer '{balancer}'",
+                b.elb.add_listener_certificates, ListenerArn=listener, Certificates=[{"CertificateArn": arns[26]}])
 
 
 def test_tls_on_a_network_load_balancer(b, certificate):

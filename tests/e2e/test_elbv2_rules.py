@@ -166,3 +166,6 @@ def test_the_quotas_of_rules_and_groups(b, listener):
     refused("TooManyUniqueTargetGroupsPerLoadBalancer",
             "You have reached the maximum number of unique target groups that you can associate with a load balancer of type 'application': [100]",
             b.elb.modify_listener, ListenerArn=listener, DefaultActions=[forward(groups[100])])
+    # One for another is no group more.
+    last = b.elb.describe_rules(ListenerArn=listener)["Rules"][99]["RuleArn"]
+    b.elb.modify_rule(RuleArn=last, Actions=[forward(groups[100])])

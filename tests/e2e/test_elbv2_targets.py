@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.elb import OK, Balancing, eventually, forward, refused
+from harness.elb import OK, Balancing, eventually, forward, path, refused, weighted
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,40 @@ def test_the_quota_of_targets(b):
     b.elb.register_targets(TargetGroupArn=arn, Targets=targets)
     assert len(b.health(arn)) == 1000
     refused("TooManyTargets", "[1000]", b.elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": f"{b.prefix}.200", "Port": 1001}])
+
+
+def ports(b, first: int, last: int) -> list[dict]:
+    return [{"Id": f"{b.prefix}.200", "Port": port} for port in range(first, last + 1)]
+
+
+def test_the_quota_of_targets_of_a_load_balancer(b):
+    full, rest, unused = b.group_arn(), b.group_arn(), b.group_arn()
+    balancer = b.balancer()["LoadBalancerArn"]
+    listener = b.listener(balancer, weighted((full, 1), (rest, 1)))["ListenerArn"]
+    said = f"The maximum number of targets per load balancer '1000' has been reached on load balancer '{balancer}'"
+    b.elb.register_targets(TargetGroupArn=full, Targets=ports(b, 1, 600))
+    b.elb.register_targets(TargetGroupArn=rest, Targets=ports(b, 1, 400))
+    refused("TooManyTargets", said, b.elb.register_targets, TargetGroupArn=rest, Targets=ports(b, 401, 401))
+    assert len(b.health(rest)) == 400
+    b.elb.register_targets(TargetGroupArn=rest, Targets=ports(b, 1, 400))
+    # A group that the load balancer begins to use brings its targets along.
+    b.elb.register_targets(TargetGroupArn=unused, Targets=ports(b, 1, 401))
+    refused("TooManyTargets", said, b.elb.create_rule, ListenerArn=listener, Priority=1, Conditions=[path("/x")], Actions=[forward(unused)])
+    refused("TooManyTargets", said, b.elb.modify_listener, ListenerArn=listener, DefaultActions=[weighted((full, 1), (unused, 1))])
+    refused("TooManyTargets", said, b.listener, balancer=balancer, action=forward(unused), Port=81)
+    # Instead of another one it fits.
+    b.elb.modify_listener(ListenerArn=listener, DefaultActions=[forward(unused)])
+
+
+def test_the_quota_of_targets_of_a_zone(b):
+    groups = [b.group_arn(Protocol="TCP") for _ in range(2)]
+    balancer = b.network()["LoadBalancerArn"]
+    b.listener(balancer, weighted(*((group, 1) for group in groups)), Protocol="TCP")
+    b.elb.register_targets(TargetGroupArn=groups[0], Targets=ports(b, 1, 500))
+    refused("TooManyTargets", f"availability zone per load balancer '500' has been reached on load balancer '{balancer}'",
+            b.elb.register_targets, TargetGroupArn=groups[1], Targets=ports(b, 1, 1))
+    other = b.ec2.describe_subnets(SubnetIds=[b.subnets[1]])["Subnets"][0]["CidrBlock"].rsplit(".", 1)[0]
+    b.elb.register_targets(TargetGroupArn=groups[1], Targets=[{"Id": f"{other}.200"}])
 
 
 def test_an_application_load_balancer_as_target(b):

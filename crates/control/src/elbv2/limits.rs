@@ -4,7 +4,7 @@ use neargate_aws_api::elbv2::types::*;
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 
-use super::{Elbv2Service, pages, targets, uses};
+use super::{Elbv2Service, pages};
 
 /// Load balancers of each type in a region.
 pub const LOAD_BALANCERS: usize = 50;
@@ -13,8 +13,15 @@ pub const TARGET_GROUPS: usize = 3000;
 pub const LISTENERS: usize = 50;
 /// Of an application load balancer, default rules not counted.
 pub const RULES: usize = 100;
-/// Of a listener, the default one not counted.
+/// Of a load balancer, default ones not counted.
 pub const CERTIFICATES: usize = 25;
+/// That one load balancer sends to.
+pub const TARGET_GROUPS_PER_LOAD_BALANCER: usize = 100;
+pub const TARGETS_PER_GROUP: usize = 1000;
+/// In all groups that it sends to.
+pub const TARGETS_PER_APPLICATION_LOAD_BALANCER: usize = 1000;
+pub const TARGETS_PER_NETWORK_LOAD_BALANCER: usize = 3000;
+pub const TARGETS_PER_ZONE_OF_NETWORK_LOAD_BALANCER: usize = 500;
 /// Of a rule, over all its conditions.
 pub const CONDITION_VALUES: usize = 5;
 pub const CONDITION_WILDCARDS: usize = 6;
@@ -34,11 +41,11 @@ const LIMITS: [(&str, usize); 20] = [
     ("target-groups-per-action-on-network-load-balancer", 5),
     (
         "target-groups-per-application-load-balancer",
-        uses::MAX_GROUPS_PER_LOAD_BALANCER,
+        TARGET_GROUPS_PER_LOAD_BALANCER,
     ),
     (
         "target-groups-per-network-load-balancer",
-        uses::MAX_GROUPS_PER_LOAD_BALANCER,
+        TARGET_GROUPS_PER_LOAD_BALANCER,
     ),
     (
         "target-id-registrations-per-application-load-balancer",
@@ -46,14 +53,17 @@ const LIMITS: [(&str, usize); 20] = [
     ),
     (
         "targets-per-application-load-balancer",
-        targets::MAX_TARGETS,
+        TARGETS_PER_APPLICATION_LOAD_BALANCER,
     ),
     (
         "targets-per-availability-zone-per-network-load-balancer",
-        500,
+        TARGETS_PER_ZONE_OF_NETWORK_LOAD_BALANCER,
     ),
-    ("targets-per-network-load-balancer", 3000),
-    ("targets-per-target-group", targets::MAX_TARGETS),
+    (
+        "targets-per-network-load-balancer",
+        TARGETS_PER_NETWORK_LOAD_BALANCER,
+    ),
+    ("targets-per-target-group", TARGETS_PER_GROUP),
     ("gateway-load-balancers", 0),
 ];
 

@@ -11,12 +11,10 @@ use neargate_domain::Scope;
 
 use super::listener_records::ListenerRecord;
 use super::names::{LoadBalancerId, parse_target_group};
-use super::records::{LoadBalancerKind, TargetGroupUse};
-use super::{errors, keys};
+use super::records::TargetGroupUse;
+use super::targets::quota;
+use super::{errors, keys, limits, lookup};
 use crate::state::{Changes, State, StateError, Stored};
-
-/// Target groups of one load balancer (quota).
-pub const MAX_GROUPS_PER_LOAD_BALANCER: usize = 100;
 
 pub async fn of_group(
     state: &State,
@@ -58,15 +56,15 @@ pub async fn change(
         .map(ListenerRecord::target_groups)
         .unwrap_or_default();
     let new = after.map(ListenerRecord::target_groups).unwrap_or_default();
-    let mut added = 0;
+    let mut is_more = false;
     for arn in new.difference(&old) {
-        added += usize::from(begin(state, changes, scope, listener, arn).await?);
+        is_more |= begin(state, changes, scope, listener, arn).await?;
     }
     for arn in old.difference(&new) {
         end(state, changes, scope, listener, arn).await?;
     }
-    if added > 0 {
-        check_quota(state, scope, &listener.load_balancer, added).await?;
+    if is_more {
+        check_quotas(state, listener).await?;
     }
     Ok(())
 }
@@ -122,24 +120,41 @@ async fn end(
     Ok(())
 }
 
-async fn check_quota(
+/// With this listener as it shall be.
+async fn check_quotas(state: &State, listener: &ListenerRecord) -> Result<(), ApiError> {
+    const MAX: usize = limits::TARGET_GROUPS_PER_LOAD_BALANCER;
+    let (scope, id) = (&listener.scope, &listener.load_balancer);
+    let groups = groups_of_listeners(state, scope, id, Some(listener)).await?;
+    if groups.len() > MAX {
+        return Err(TooManyUniqueTargetGroupsPerLoadBalancerException::new(format!(
+            "You have reached the maximum number of unique target groups that you can associate with a load balancer of type '{}': [{MAX}]",
+            id.kind.as_str()
+        ))
+        .into());
+    }
+    quota::check_use(state, scope, id, &groups).await
+}
+
+/// ARNs of the groups that a load balancer's listeners send to; of one of them as it is `changed`.
+///
+/// What uses say of all load balancers of the region would answer it too, but a registration shall cost what its own
+/// load balancer has.
+pub async fn groups_of_listeners(
     state: &State,
     scope: &Scope,
     load_balancer: &LoadBalancerId,
-    added: usize,
-) -> Result<(), ApiError> {
-    let used = of_load_balancer(state, scope, load_balancer).await?.len();
-    if used + added <= MAX_GROUPS_PER_LOAD_BALANCER {
-        return Ok(());
-    }
-    let kind = match load_balancer.kind {
-        LoadBalancerKind::Application => "application",
-        LoadBalancerKind::Network => "network",
-    };
-    Err(TooManyUniqueTargetGroupsPerLoadBalancerException::new(format!(
-        "You have reached the maximum number of unique target groups that you can associate with a load balancer of type '{kind}': [{MAX_GROUPS_PER_LOAD_BALANCER}]"
-    ))
-    .into())
+    changed: Option<&ListenerRecord>,
+) -> Result<BTreeSet<String>, StateError> {
+    let stored = lookup::listeners_of(state, scope, &load_balancer.id).await?;
+    let others = stored
+        .iter()
+        .map(|found| &found.record)
+        .filter(|found| changed.is_none_or(|changed| changed.id != found.id));
+    Ok(others
+        .chain(changed)
+        .flat_map(ListenerRecord::target_groups)
+        .map(str::to_owned)
+        .collect())
 }
 
 /// The group that is in use cannot be deleted.

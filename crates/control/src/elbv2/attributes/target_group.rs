@@ -3,10 +3,10 @@
 use neargate_aws_wire::error::ApiError;
 
 use super::*;
+use crate::elbv2::limits;
 use crate::elbv2::records::{Protocol, TargetGroupRecord, TargetType};
 
-/// Targets of a group (quota).
-const MAX_TARGETS: u32 = 1000;
+const MAX_TARGETS: u32 = limits::TARGETS_PER_GROUP as u32;
 /// A week.
 const MAX_STICKY_SECS: u32 = 604_800;
 

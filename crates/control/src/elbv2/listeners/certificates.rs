@@ -9,7 +9,7 @@ use crate::certificates::key_of;
 use crate::elbv2::listener_records::ListenerRecord;
 use crate::elbv2::{Elbv2Service, errors, limits, lookup, pages};
 use crate::scope_of;
-use crate::state::{Attempt, Changes};
+use crate::state::{Attempt, Changes, State};
 
 fn arns_of(certificates: Vec<Certificate>) -> Result<Vec<String>, ApiError> {
     if certificates.is_empty() {
@@ -71,13 +71,7 @@ pub async fn add(
                     record.certificates.push(arn.clone());
                 }
             }
-            if record.certificates.len() > limits::CERTIFICATES {
-                return Err(ApiError::from(TooManyCertificatesException::new(format!(
-                    "You have reached the maximum number of certificates for a listener: [{}]",
-                    limits::CERTIFICATES
-                )))
-                .into());
-            }
+            check_quota(state, &record).await?;
             changes.replace(&found, &record);
             state.commit(changes).await?;
             Ok::<(), Attempt<ApiError>>(())
@@ -86,6 +80,32 @@ pub async fn add(
     Ok(AddListenerCertificatesOutput {
         certificates: Some(added.iter().map(|arn| shown(arn, false)).collect()),
     })
+}
+
+/// Counted over all listeners of the load balancer.
+async fn check_quota(state: &State, listener: &ListenerRecord) -> Result<(), ApiError> {
+    let (scope, id) = (&listener.scope, &listener.load_balancer.id);
+    let stored = lookup::listeners_of(state, scope, id).await?;
+    let others = stored
+        .iter()
+        .map(|found| &found.record)
+        .filter(|found| found.id != listener.id);
+    let count: usize = others.chain([listener]).map(added_certificates).sum();
+    if count <= limits::CERTIFICATES {
+        return Ok(());
+    }
+    Err(TooManyCertificatesException::new(format!(
+        "The maximum number of certificates per load balancer '{}' has been reached on load balancer '{}'",
+        limits::CERTIFICATES,
+        listener.load_balancer_arn()
+    ))
+    .into())
+}
+
+fn added_certificates(listener: &ListenerRecord) -> usize {
+    let default = listener.default_certificate.as_ref();
+    let added = listener.certificates.iter();
+    added.filter(|arn| Some(*arn) != default).count()
 }
 
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RemoveListenerCertificates.html>

@@ -3,10 +3,10 @@
 mod check;
 mod health;
 mod operations;
+pub mod quota;
 
 use std::collections::BTreeMap;
 
-use neargate_aws_api::elbv2::types::TooManyTargetsException;
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
@@ -16,9 +16,6 @@ pub use operations::{deregister as deregister_targets, register as register_targ
 use super::keys;
 use super::records::{TargetGroupRecord, TargetRecord};
 use crate::state::{Changes, State, StateError, Stored};
-
-/// Targets of a group (quota).
-pub const MAX_TARGETS: usize = 1000;
 
 /// A target to be registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +49,7 @@ pub async fn register(
     let checked = check::targets(state, &group.record, wanted).await?;
     // Not `require`: a change to the group's attributes meanwhile does no harm.
     changes.require_exists(&keys::target_group(scope, &group.record.name));
-    let mut added = 0;
+    let mut added = Vec::new();
     let mut records = BTreeMap::new();
     for target in checked {
         records.insert((target.id.clone(), target.port), target);
@@ -62,7 +59,7 @@ pub async fn register(
         match state.get::<TargetRecord>(&key).await? {
             None => {
                 changes.create(&key, target);
-                added += 1;
+                added.push(target);
             }
             Some(found) if found.record.draining_since.is_some() => {
                 changes.replace(&found, target);
@@ -70,13 +67,7 @@ pub async fn register(
             Some(_) => {}
         }
     }
-    if added > 0 && count(state, scope, &group.record.id).await? + added > MAX_TARGETS {
-        return Err(TooManyTargetsException::new(format!(
-            "You have reached the maximum number of targets that you can register with a target group: [{MAX_TARGETS}]"
-        ))
-        .into());
-    }
-    Ok(())
+    quota::check_registration(state, &group.record, &added).await
 }
 
 /// Adds the deregistration of targets to a transaction: each drains from now on, or goes at once if the group has no
@@ -116,9 +107,4 @@ pub async fn of_group(
 ) -> Result<Vec<TargetRecord>, StateError> {
     let found = state.list(&keys::targets(scope, group_id)).await?;
     Ok(found.into_iter().map(|stored| stored.record).collect())
-}
-
-async fn count(state: &State, scope: &Scope, group_id: &str) -> Result<usize, StateError> {
-    let range = crate::state::prefix_range(&keys::targets(scope, group_id));
-    Ok(state.store().range(range, 0).await?.entries.len())
 }
