@@ -3,6 +3,8 @@
 use neargate_domain::Timestamp;
 use tokio::sync::watch;
 
+use super::health_changes::{HealthChanges, HealthFollowers};
+
 /// A target's health as a load balancer sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedHealth {
@@ -32,6 +34,9 @@ pub trait DataPlane: Send + Sync + 'static {
 
     /// Marked as changed whenever one of the answers above may be another.
     fn changed(&self) -> watch::Receiver<u64>;
+
+    /// Tells from now on of which targets [`Self::target_health`] answers something else.
+    fn health_changes(&self) -> HealthChanges;
 }
 
 /// Nobody carries traffic (`neargate dev --no-node`): load balancers are active at once, so that whoever waits for
@@ -56,5 +61,9 @@ impl DataPlane for NoDataPlane {
 
     fn changed(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
+    }
+
+    fn health_changes(&self) -> HealthChanges {
+        HealthFollowers::default().follow()
     }
 }

@@ -13,6 +13,7 @@ pub mod drain;
 mod errors;
 mod follow;
 pub mod groups;
+mod health_changes;
 pub mod keys;
 mod limits;
 pub mod listener_records;
@@ -40,6 +41,7 @@ use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 
 pub use data_plane::{DataPlane, NoDataPlane, ObservedHealth, ObservedState};
+pub use health_changes::{HealthChanges, HealthFollowers, TargetKey};
 
 use crate::ec2::AddressPool;
 use crate::state::State;

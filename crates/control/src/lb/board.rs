@@ -8,22 +8,28 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::LbControl;
-use crate::elbv2::{DataPlane, ObservedHealth, ObservedState};
+use crate::elbv2::{
+    DataPlane, HealthChanges, HealthFollowers, ObservedHealth, ObservedState, TargetKey,
+};
 
 #[derive(Default)]
 pub struct Board {
     reported: Mutex<Reported>,
     /// Counts the changes.
     changes: watch::Sender<u64>,
+    health: HealthFollowers,
 }
 
 #[derive(Default)]
 struct Reported {
     table_version: u64,
     load_balancers: BTreeMap<String, Serving>,
-    /// By target group, id and port.
-    targets: HashMap<String, BTreeMap<(String, u16), ObservedHealth>>,
+    /// By target group.
+    targets: HashMap<String, GroupHealth>,
 }
+
+/// By id and port.
+type GroupHealth = BTreeMap<(String, u16), ObservedHealth>;
 
 /// Whether a load balancer's listeners are open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +64,19 @@ impl Board {
         self.changes.subscribe()
     }
 
+    /// Wakes for each target whose health becomes another.
+    pub fn follow_health(&self) -> HealthChanges {
+        self.health.follow()
+    }
+
     /// Takes over a report.
     pub(super) fn take(&self, report: &api::Observed) {
         let mut reported = self.reported.lock();
+        let mut before = HashMap::new();
         if report.full {
-            *reported = Reported::default();
+            before = std::mem::take(&mut *reported).targets;
         }
+        let mut changed = Vec::new();
         reported.table_version = report.table_version;
         for observed in &report.load_balancers {
             let serving = Serving {
@@ -82,13 +95,27 @@ impl Board {
                 );
                 continue;
             };
-            reported
-                .targets
-                .entry(observed.target_group_arn.clone())
-                .or_default()
-                .insert((observed.target_id.clone(), port), health);
+            let group_arn = &observed.target_group_arn;
+            let target = (observed.target_id.clone(), port);
+            let group = reported.targets.entry(group_arn.clone()).or_default();
+            let replaced = group.insert(target.clone(), health.clone());
+            let known = match report.full {
+                true => before
+                    .get_mut(group_arn)
+                    .and_then(|group| group.remove(&target)),
+                false => replaced,
+            };
+            if !known.is_some_and(|known| is_same(&known, &health)) {
+                changed.push(key(group_arn, target));
+            }
         }
         drop(reported);
+        changed.extend(keys(before));
+        self.tell(&changed);
+    }
+
+    fn tell(&self, changed: &[TargetKey]) {
+        self.health.tell(changed);
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -112,15 +139,22 @@ impl Board {
         reported
             .load_balancers
             .retain(|arn, _| balancers.contains(arn.as_str()));
+        let mut gone = HashMap::new();
         reported.targets.retain(|group, known| {
-            let Some(wanted) = targets.get(group.as_str()) else {
-                return false;
+            let wanted = targets.get(group.as_str());
+            let is_wanted = |id: &str, port: u16| {
+                wanted.is_some_and(|wanted| wanted.contains(&(id, u32::from(port))))
             };
-            known.retain(|(id, port), _| wanted.contains(&(id.as_str(), u32::from(*port))));
-            true
+            let (kept, left): (GroupHealth, GroupHealth) = std::mem::take(known)
+                .into_iter()
+                .partition(|((id, port), _)| is_wanted(id, *port));
+            *known = kept;
+            gone.insert(group.clone(), left);
+            wanted.is_some()
         });
         drop(reported);
-        self.changes.send_modify(|count| *count += 1);
+        let gone: Vec<TargetKey> = keys(gone).collect();
+        self.tell(&gone);
     }
 }
 
@@ -137,6 +171,32 @@ impl DataPlane for LbControl {
 
     fn changed(&self) -> watch::Receiver<u64> {
         self.board.subscribe()
+    }
+
+    fn health_changes(&self) -> HealthChanges {
+        self.board.follow_health()
+    }
+}
+
+/// Whether they say the same of a target; since when is not what anybody waits for.
+fn is_same(one: &ObservedHealth, other: &ObservedHealth) -> bool {
+    (one.state, &one.reason, &one.description) == (other.state, &other.reason, &other.description)
+}
+
+fn keys(groups: HashMap<String, GroupHealth>) -> impl Iterator<Item = TargetKey> {
+    groups.into_iter().flat_map(|(group_arn, targets)| {
+        let targets: Vec<_> = targets.into_keys().collect();
+        targets
+            .into_iter()
+            .map(move |target| key(&group_arn, target))
+    })
+}
+
+fn key(group_arn: &str, (id, port): (String, u16)) -> TargetKey {
+    TargetKey {
+        group_arn: group_arn.to_owned(),
+        id,
+        port,
     }
 }
 
@@ -159,6 +219,8 @@ fn health(observed: &api::TargetObserved) -> Option<(u16, ObservedHealth)> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn report(full: bool, targets: &[(&str, u32, api::TargetState)]) -> api::Observed {
@@ -225,6 +287,50 @@ mod tests {
             changes.mark_unchanged();
             assert_eq!(board.table_version(), 7, "{name}");
         }
+    }
+
+    #[test]
+    fn only_targets_whose_health_became_another_are_told() {
+        use api::TargetState::{Healthy, Initial, Unhealthy};
+        let board = Board::default();
+        let followed = board.follow_health();
+        let told = || -> Vec<(String, u16)> {
+            let changed = followed.next().now_or_never().unwrap_or_default();
+            changed.into_iter().map(|key| (key.id, key.port)).collect()
+        };
+        for (name, message, want) in [
+            (
+                "the first report",
+                report(true, &[("a", 80, Initial), ("b", 80, Healthy)]),
+                vec![("a", 80), ("b", 80)],
+            ),
+            (
+                "one of them",
+                report(false, &[("a", 80, Healthy)]),
+                vec![("a", 80)],
+            ),
+            (
+                "the same again",
+                report(false, &[("a", 80, Healthy)]),
+                vec![],
+            ),
+            (
+                "everything again",
+                report(true, &[("a", 80, Healthy), ("b", 80, Healthy)]),
+                vec![],
+            ),
+            (
+                "everything, with one less, one other and one more",
+                report(true, &[("b", 80, Unhealthy), ("c", 80, Initial)]),
+                vec![("a", 80), ("b", 80), ("c", 80)],
+            ),
+        ] {
+            board.take(&message);
+            let want: Vec<_> = want.iter().map(|(id, p)| ((*id).to_owned(), *p)).collect();
+            assert_eq!(told(), want, "{name}");
+        }
+        board.keep_only(&api::Table::default());
+        assert_eq!(told(), [("b".to_owned(), 80), ("c".to_owned(), 80)]);
     }
 
     #[test]

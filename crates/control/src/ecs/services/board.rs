@@ -15,6 +15,7 @@ use super::records::ServiceRecord;
 use super::view::{self, SeenTask};
 use crate::ecs::keys;
 use crate::ecs::records::TaskRecord;
+use crate::elbv2::TargetKey;
 use crate::state::{State, StateError, Stored, decode, prefix_range};
 
 pub struct ServiceBoard {
@@ -29,6 +30,8 @@ struct Inner {
     services: HashMap<String, Entry>,
     /// The service of each task, both by key: a deletion names the task only.
     service_of_task: HashMap<String, String>,
+    /// The task that is registered as a target, by key.
+    task_of_target: HashMap<TargetKey, String>,
     marked: BTreeSet<String>,
 }
 
@@ -133,14 +136,17 @@ impl ServiceBoard {
         self.wake.notify_one();
     }
 
-    /// The registered targets of the services that have some: target group, address and port.
-    pub fn targets(&self) -> BTreeMap<String, Vec<(String, String, u16)>> {
-        let inner = self.inner.lock();
-        let services = inner.services.iter().filter_map(|(key, entry)| {
-            let targets: Vec<_> = entry.tasks.values().flat_map(registered).collect();
-            (!targets.is_empty()).then(|| (key.clone(), targets))
-        });
-        services.collect()
+    /// Marks the services whose tasks these targets are.
+    pub fn mark_targets(&self, changed: &BTreeSet<TargetKey>) {
+        let mut inner = self.inner.lock();
+        for target in changed {
+            let task = inner.task_of_target.get(target);
+            let service = task.and_then(|task| inner.service_of_task.get(task));
+            if let Some(service) = service.cloned() {
+                inner.marked.insert(service);
+                self.wake.notify_one();
+            }
+        }
     }
 
     /// A service and its tasks; `None` when there is no such service.
@@ -209,9 +215,13 @@ impl Inner {
             return;
         };
         let tasks = &mut self.services.entry(service.clone()).or_default().tasks;
-        if seen.is_settled() {
-            tasks.remove(&task.record.id);
-        } else {
+        if let Some(before) = tasks.remove(&task.record.id) {
+            forget_targets(&mut self.task_of_target, &key, &before);
+        }
+        if !seen.is_settled() {
+            for target in registered(&seen) {
+                self.task_of_target.insert(target, key.clone());
+            }
             tasks.insert(task.record.id.clone(), seen);
         }
         self.service_of_task.insert(key, service.clone());
@@ -230,7 +240,8 @@ impl Inner {
             };
             let id = key.rsplit('/').next().unwrap_or_default();
             if let Some(entry) = self.services.get_mut(&service) {
-                if entry.tasks.remove(id).is_some() {
+                if let Some(before) = entry.tasks.remove(id) {
+                    forget_targets(&mut self.task_of_target, key, &before);
                     self.marked.insert(service.clone());
                 }
                 if entry.record.is_none() && entry.tasks.is_empty() {
@@ -248,15 +259,21 @@ impl Inner {
     }
 }
 
-fn registered(task: &SeenTask) -> impl Iterator<Item = (String, String, u16)> + '_ {
-    task.targets
-        .iter()
-        .filter(|target| target.deregistered_at.is_none())
-        .map(|target| {
-            (
-                target.target_group_arn.clone(),
-                task.address.clone(),
-                target.port,
-            )
-        })
+fn registered(task: &SeenTask) -> impl Iterator<Item = TargetKey> + '_ {
+    let targets = task.targets.iter();
+    let registered = targets.filter(|target| target.deregistered_at.is_none());
+    registered.map(|target| TargetKey {
+        group_arn: target.target_group_arn.clone(),
+        id: task.address.clone(),
+        port: target.port,
+    })
+}
+
+fn forget_targets(known: &mut HashMap<TargetKey, String>, task_key: &str, task: &SeenTask) {
+    for target in registered(task) {
+        // The address may be another task's by now.
+        if known.get(&target).is_some_and(|key| key == task_key) {
+            known.remove(&target);
+        }
+    }
 }

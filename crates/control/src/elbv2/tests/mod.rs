@@ -95,6 +95,10 @@ impl DataPlane for TestPlane {
     fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
+
+    fn health_changes(&self) -> HealthChanges {
+        HealthFollowers::default().follow()
+    }
 }
 
 struct Fixture {

@@ -1,7 +1,6 @@
 //! Tasks as targets of load balancers.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use neargate_planner::services::{TargetChange, TargetGroupUse, TargetState};
 
@@ -65,38 +64,13 @@ impl Reconciler {
         }
     }
 
-    /// Marks the services whose targets' health has changed, for ever.
+    /// Marks the services whose targets' health has changed, for ever. What a pass saw before this began is what was
+    /// known then: it begins before the first pass does.
     pub(super) async fn follow_health(&self) -> Result<(), StateError> {
-        let mut changed = self.plane.changed();
-        let mut known: BTreeMap<String, u64> = BTreeMap::new();
-        // The sender lives as long as the data plane does, which this holds.
-        while changed.changed().await.is_ok() {
-            let now: BTreeMap<String, u64> = self
-                .board
-                .targets()
-                .into_iter()
-                .map(|(service, targets)| (service, self.fingerprint(&targets)))
-                .collect();
-            for (service, fingerprint) in &now {
-                if known.get(service) != Some(fingerprint) {
-                    self.board.mark(service.clone());
-                }
-            }
-            known = now;
+        let changes = self.plane.health_changes();
+        loop {
+            self.board.mark_targets(&changes.next().await);
         }
-        std::future::pending().await
-    }
-
-    fn fingerprint(&self, targets: &[(String, String, u16)]) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for (group, address, port) in targets {
-            let health = self.plane.target_health(group, address, *port);
-            address.hash(&mut hasher);
-            health
-                .map(|health| (health.state as u8, health.reason))
-                .hash(&mut hasher);
-        }
-        hasher.finish()
     }
 
     /// Registers tasks, and notes it on them. Answers in words what was refused.
@@ -230,4 +204,180 @@ pub fn next_drained(seen: &Seen, now: Timestamp) -> Option<Timestamp> {
         .values()
         .filter_map(|t| t.next_drained(now))
         .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use neargate_store::EmbeddedStore;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::ec2::AddressPool;
+    use crate::ecs::keys;
+    use crate::ecs::records::{ServiceTaskRecord, TaskRecord};
+    use crate::ecs::services::board::ServiceBoard;
+    use crate::ecs::tasks::fixture;
+    use crate::elbv2::{DataPlane, HealthChanges, HealthFollowers, ObservedHealth, TargetKey};
+    use crate::state::State;
+
+    /// Counts how often it is asked for a target's health.
+    #[derive(Default)]
+    struct CountingPlane {
+        followers: HealthFollowers,
+        asked: AtomicUsize,
+        changed: watch::Sender<u64>,
+    }
+
+    impl DataPlane for CountingPlane {
+        fn serving(&self, _: &str) -> bool {
+            true
+        }
+
+        fn target_health(&self, _: &str, _: &str, _: u16) -> Option<ObservedHealth> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            None
+        }
+
+        fn changed(&self) -> watch::Receiver<u64> {
+            self.changed.subscribe()
+        }
+
+        fn health_changes(&self) -> HealthChanges {
+            self.followers.follow()
+        }
+    }
+
+    /// The only task of its service, registered as a target.
+    fn task(number: usize) -> TaskRecord {
+        let mut task = fixture::task();
+        task.id = format!("{number:032x}");
+        task.network.private_ipv4_address = format!("10.0.{}.{}", number / 256, number % 256);
+        task.service = Some(ServiceTaskRecord {
+            name: format!("service-{number}"),
+            deployment_id: "ecs-svc/1".to_owned(),
+            revision: "1".to_owned(),
+            targets: vec![TaskTargetRecord {
+                target_group_arn: "group".to_owned(),
+                port: 80,
+                deregistered_at: None,
+                drained_at: None,
+            }],
+            draining: false,
+            leaving: None,
+            noted: Default::default(),
+            protected_until: None,
+        });
+        task
+    }
+
+    fn key(task: &TaskRecord) -> String {
+        keys::task(&task.scope, &task.cluster, &task.id)
+    }
+
+    fn target(task: &TaskRecord) -> TargetKey {
+        TargetKey {
+            group_arn: "group".to_owned(),
+            id: task.network.private_ipv4_address.clone(),
+            port: 80,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_target_costs_the_same_among_any_number_of_others() {
+        for others in [0, 500] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
+            let state = State::new(Arc::new(store), Arc::new(SystemClock::new(1.0)));
+            let mut changes = Changes::new();
+            for number in 0..=others {
+                changes.put(&key(&task(number)), &task(number));
+            }
+            let revision = state.commit(changes).await.unwrap();
+            let board = Arc::new(ServiceBoard::default());
+            let plane = Arc::new(CountingPlane::default());
+            let reconciler = Reconciler::new(
+                state.clone(),
+                AddressPool::default(),
+                board.clone(),
+                plane.clone(),
+            );
+            let following = tokio::spawn({
+                let (state, board) = (state.clone(), board.clone());
+                async move { tokio::try_join!(reconciler.follow_health(), board.follow(&state)) }
+            });
+            board.wait_for(revision).await;
+            board.marked().await;
+            assert_eq!(
+                board.take_marked().len(),
+                others + 1,
+                "first all are looked at"
+            );
+
+            plane.followers.tell(&[target(&task(0))]);
+            board.marked().await;
+            let marked: Vec<_> = board.take_marked().into_iter().collect();
+            assert_eq!(
+                marked,
+                ["/ecs/000000000000/us-east-1/services/default/service-0"]
+            );
+            assert_eq!(
+                plane.asked.load(Ordering::SeqCst),
+                0,
+                "nobody else is asked for"
+            );
+            following.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_is_its_tasks_as_long_as_it_is_registered() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
+        let state = State::new(Arc::new(store), Arc::new(SystemClock::new(1.0)));
+        let board = Arc::new(ServiceBoard::default());
+        let following = tokio::spawn({
+            let (state, board) = (state.clone(), board.clone());
+            async move { board.follow(&state).await }
+        });
+        let (registered, mut deregistered) = (task(0), task(0));
+        for target in deregistered.service.iter_mut().flat_map(|s| &mut s.targets) {
+            target.deregistered_at = Some(Timestamp(1));
+        }
+        let mut successor = task(1);
+        successor
+            .network
+            .private_ipv4_address
+            .clone_from(&registered.network.private_ipv4_address);
+        for (name, record, want) in [
+            ("registered", Some(&registered), vec!["service-0"]),
+            ("deregistered", Some(&deregistered), vec![]),
+            (
+                "another task has the address",
+                Some(&successor),
+                vec!["service-1"],
+            ),
+            ("the first one is removed", None, vec!["service-1"]),
+        ] {
+            let mut changes = Changes::new();
+            match record {
+                Some(record) => changes.put(&key(record), record),
+                None => changes.delete(&key(&registered)),
+            };
+            board.wait_for(state.commit(changes).await.unwrap()).await;
+            board.take_marked();
+            board.mark_targets(&BTreeSet::from([target(&registered)]));
+            let marked = board.take_marked();
+            let marked: Vec<_> = marked
+                .iter()
+                .filter_map(|key| key.rsplit('/').next())
+                .collect();
+            assert_eq!(marked, want, "{name}");
+        }
+        following.abort();
+    }
 }
