@@ -22,11 +22,29 @@ pub fn advance(settings: &Settings, progress: &Progress, seen: &Seen, now: Times
         wake_at: None,
     };
     pass.run();
-    Plan {
-        progress: pass.progress,
-        actions: pass.actions,
-        wake_at: pass.wake_at,
-    }
+    pass.plan()
+}
+
+/// Ends a deployment of which an action could not be carried out, or that could not even begin. `progress` is what the
+/// deployment was about to come to.
+pub fn refuse(
+    settings: &Settings,
+    progress: &Progress,
+    seen: &Seen,
+    failure: Failure,
+    now: Timestamp,
+) -> Plan {
+    let mut pass = Pass {
+        settings,
+        seen,
+        now,
+        progress: progress.clone(),
+        actions: Vec::new(),
+        wake_at: None,
+    };
+    pass.progress.started_at.get_or_insert(now);
+    pass.fail(failure);
+    pass.plan()
 }
 
 struct Pass<'a> {
@@ -46,6 +64,14 @@ enum Next {
 }
 
 impl Pass<'_> {
+    fn plan(self) -> Plan {
+        Plan {
+            progress: self.progress,
+            actions: self.actions,
+            wake_at: self.wake_at,
+        }
+    }
+
     fn run(&mut self) {
         if self.progress.status.is_final() {
             return;
@@ -62,6 +88,10 @@ impl Pass<'_> {
 
     /// Whatever ends a deployment from outside of its own course.
     fn is_interrupted(&mut self) -> bool {
+        // Blue is going: there is no way back, and nothing left to be stopped.
+        if self.progress.deleting {
+            return false;
+        }
         if let Some(stop) = self.seen.stop {
             let roll_back = stop.roll_back || self.settings.roll_back_on.request;
             // Nothing is left to be stopped but the wait for blue's end.
@@ -81,6 +111,7 @@ impl Pass<'_> {
             return true;
         }
         if self.lost_a_task_set() {
+            self.leave_green();
             self.fail(Failure::task_set_gone());
             return true;
         }
@@ -91,26 +122,36 @@ impl Pass<'_> {
         false
     }
 
-    /// Green after it was made; blue until its end was asked for.
     fn lost_a_task_set(&self) -> bool {
-        let made = self.has_begun(Event::Install);
-        made && (self.seen.green.is_none() || self.seen.blue.is_none() && !self.progress.deleting)
+        self.seen.green_made && (self.seen.green.is_none() || self.seen.blue.is_none())
+    }
+
+    /// What green had of the traffic returns to blue: a set that is gone serves nobody, whether or not deployments of
+    /// this group are rolled back.
+    fn leave_green(&mut self) {
+        if self.seen.green.is_some() || self.seen.blue.is_none() {
+            return;
+        }
+        if self.progress.green_percent > 0.0 && self.seen.production_green_percent.is_some() {
+            self.progress.green_percent = 0.0;
+            self.actions
+                .push(Action::RouteProduction { green_percent: 0.0 });
+            self.actions.push(Action::MakeBluePrimary);
+        }
+        if self.progress.test_on_green {
+            self.progress.test_on_green = false;
+            self.actions.push(Action::RouteTest { green: false });
+        }
     }
 
     /// Somebody else has moved production traffic since we did.
     fn route_was_changed(&self) -> bool {
         let ours = self.progress.green_percent;
-        self.has_begun(Event::Install)
+        self.seen.green_made
             && self
                 .seen
                 .production_green_percent
                 .is_none_or(|seen| (seen - ours).abs() > SHARE_TOLERANCE)
-    }
-
-    fn has_begun(&self, event: Event) -> bool {
-        self.progress
-            .event(event)
-            .is_some_and(|progress| progress.started_at.is_some())
     }
 
     fn step(&mut self) -> Next {
@@ -141,12 +182,7 @@ impl Pass<'_> {
         self.progress.events[at].started_at = Some(self.now);
         match event {
             Event::Install => {
-                // The primary's target group, which is blue's, must have all the traffic.
-                let behind = self
-                    .seen
-                    .production_green_percent
-                    .is_some_and(|green| green < SHARE_TOLERANCE);
-                if !behind {
+                if !self.is_blue_behind_listeners() {
                     return self.fail(Failure::not_behind_listener());
                 }
                 self.actions.push(Action::CreateGreen);
@@ -166,6 +202,13 @@ impl Pass<'_> {
             }
             _ => self.succeed(at),
         }
+    }
+
+    /// The primary's target group, which is blue's, must have all the traffic of both listeners.
+    fn is_blue_behind_listeners(&self) -> bool {
+        let blue_has_all = |green: Option<f64>| green.is_some_and(|share| share < SHARE_TOLERANCE);
+        blue_has_all(self.seen.production_green_percent)
+            && (!self.settings.test_listener || blue_has_all(self.seen.test_green_percent))
     }
 
     fn wait_for_green(&mut self, at: usize) -> Next {
@@ -287,8 +330,8 @@ impl Pass<'_> {
                 _ => {}
             }
         }
-        // What was never changed cannot be rolled back.
-        if roll_back && self.seen.green.is_some() && !self.progress.deleting {
+        // What was never changed cannot be rolled back, and without blue there is nothing to go back to.
+        if roll_back && self.seen.green_made && self.seen.blue.is_some() {
             self.actions.push(Action::StartRollBack);
         }
         self.wake_at = None;

@@ -48,6 +48,27 @@ impl Failure {
         }
     }
 
+    /// The AppSpec cannot be used.
+    pub fn invalid_revision(detail: &str) -> Self {
+        Self::new(ErrorCode::InvalidRevision, detail)
+    }
+
+    /// ECS refused a change of the service.
+    pub fn ecs_refused(detail: &str) -> Self {
+        let detail = detail.trim_end_matches('.');
+        let message = format!(
+            "The Amazon ECS service cannot be updated due to an unexpected error: {detail}. Check your Amazon ECS \
+             service status."
+        );
+        Self::new(ErrorCode::EcsUpdateError, message)
+    }
+
+    /// Elastic Load Balancing refused a change of a listener.
+    pub fn elb_refused(detail: &str) -> Self {
+        let message = format!("The ELB could not be updated due to the following error: {detail}");
+        Self::new(ErrorCode::ElasticLoadBalancingInvalid, message)
+    }
+
     pub(super) fn green_not_steady() -> Self {
         let message = "The deployment timed out while waiting for the replacement task set to become healthy. \
                        This time out period is 60 minutes.";
@@ -79,9 +100,7 @@ impl Failure {
     }
 
     pub(super) fn not_behind_listener() -> Self {
-        let message = "The ELB could not be updated due to the following error: Primary taskset target group must be \
-                       behind listener";
-        Self::new(ErrorCode::ElasticLoadBalancingInvalid, message)
+        Self::elb_refused("Primary taskset target group must be behind listener")
     }
 
     pub(super) fn alarms(names: &[String]) -> Self {

@@ -29,7 +29,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use advance::advance;
+pub use advance::{advance, refuse};
 pub use failure::{ErrorCode, Failure};
 pub use lifecycle::{Event, EventProgress, EventStatus};
 pub use progress::{

@@ -11,7 +11,7 @@ use super::lifecycle::{Event, EventProgress};
 use super::traffic::TrafficRouting;
 
 /// What was decided when the deployment was created; nothing of it changes afterwards.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub routing: TrafficRouting,
     pub test_listener: bool,
@@ -24,7 +24,7 @@ pub struct Settings {
 }
 
 /// `deploymentReadyOption`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// CONTINUE_DEPLOYMENT: traffic shifts as soon as it may.
     Continue,
@@ -34,7 +34,7 @@ pub enum Ready {
 }
 
 /// `autoRollbackConfiguration`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RollBackOn {
     pub failure: bool,
     pub alarm: bool,
@@ -43,7 +43,7 @@ pub struct RollBackOn {
 
 /// Limits in milliseconds of the caller's clock. Source: CodeDeploy user guide, "CodeDeploy quotas" and
 /// "Troubleshoot Amazon ECS deployment issues".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// From Install until green is steady: 60 minutes.
     pub install_millis: i64,
@@ -148,11 +148,15 @@ impl Progress {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     pub service: ServiceSeen,
-    /// `None`: deleted, and its tasks are gone.
+    /// `None`: deleted. One that was deleted for the deployment itself is seen until its tasks are gone.
     pub blue: Option<SetSeen>,
     pub green: Option<SetSeen>,
+    /// Green was made at some time, whether or not it is still there.
+    pub green_made: bool,
     /// Green's share on the production route; `None` if the route does not forward to the pair of target groups.
     pub production_green_percent: Option<f64>,
+    /// The same of the test listener, where there is one.
+    pub test_green_percent: Option<f64>,
     /// Answers to the hooks that were invoked.
     pub hooks: BTreeMap<Event, HookAnswer>,
     /// The deployment group's alarms that are in ALARM.

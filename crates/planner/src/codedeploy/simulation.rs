@@ -23,6 +23,7 @@ enum Happening {
     ContinueReady,
     ContinueTermination,
     RouteChanged,
+    GreenDeleted,
     Hours(i64),
     Nothing,
 }
@@ -38,6 +39,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::ContinueReady),
         2 => Just(Happening::ContinueTermination),
         1 => Just(Happening::RouteChanged),
+        1 => Just(Happening::GreenDeleted),
         3 => (0..3i64).prop_map(Happening::Hours),
         6 => Just(Happening::Nothing),
     ]
@@ -127,6 +129,10 @@ impl World {
                 self.ended_events.insert(event.event, event.status);
             }
         }
+        if self.seen.green_made && self.seen.green.is_none() {
+            let share = self.seen.production_green_percent.unwrap_or_default();
+            assert!(share == 0.0, "a green that is gone has traffic");
+        }
         // Task sets that were told to go drain until the next pass.
         if self.forward.deleting {
             self.seen.blue = None;
@@ -146,6 +152,7 @@ impl World {
                 Action::CreateGreen => {
                     self.created += 1;
                     self.seen.green = Some(SetSeen { steady: false });
+                    self.seen.green_made = true;
                 }
                 Action::RouteProduction { green_percent } => {
                     assert!((0.0..=100.0).contains(&green_percent), "{green_percent}");
@@ -225,6 +232,9 @@ impl World {
             // A hand that changes the route once more, after the roll back, has its way.
             Happening::RouteChanged if self.rolling_back.is_some() => {}
             Happening::RouteChanged => self.seen.production_green_percent = None,
+            // ECS refuses the first, and nobody watches over the second.
+            Happening::GreenDeleted if self.green_is_primary || self.forward.status.is_final() => {}
+            Happening::GreenDeleted => self.seen.green = None,
             Happening::Hours(hours) => self.now = self.now.plus_millis(hours * 3600 * SECOND),
             Happening::Nothing => self.now = self.now.plus_millis(SECOND),
         }
@@ -245,7 +255,9 @@ proptest! {
                 service: ServiceSeen::Usable,
                 blue: Some(SetSeen { steady: true }),
                 green: None,
+                green_made: false,
                 production_green_percent: Some(0.0),
+                test_green_percent: Some(0.0),
                 hooks: BTreeMap::new(),
                 alarms: Vec::new(),
                 stop: None,

@@ -27,7 +27,9 @@ fn seen() -> Seen {
         service: ServiceSeen::Usable,
         blue: Some(SetSeen { steady: true }),
         green: None,
+        green_made: false,
         production_green_percent: Some(0.0),
+        test_green_percent: Some(0.0),
         hooks: BTreeMap::new(),
         alarms: Vec::new(),
         stop: None,
@@ -63,7 +65,10 @@ impl Run {
         let plan = advance(&self.settings, &self.progress, &self.seen, self.now);
         for action in &plan.actions {
             match action {
-                Action::CreateGreen => self.seen.green = Some(SetSeen { steady: false }),
+                Action::CreateGreen => {
+                    self.seen.green = Some(SetSeen { steady: false });
+                    self.seen.green_made = true;
+                }
                 Action::RouteProduction { green_percent } => {
                     self.seen.production_green_percent = Some(*green_percent);
                 }
@@ -409,10 +414,97 @@ fn what_interrupts_a_deployment_ends_it_and_rolls_it_back_if_wanted() {
             change(&mut run.seen);
             run.after(MINUTE);
             assert_eq!((run.progress.status, run.error()), (status, code), "{name}");
-            let wanted = roll_back_on.failure && status.is_final() && name != "green went";
+            let wanted = roll_back_on.failure && status.is_final() && name != "blue went";
             let started = run.log.last() == Some(&Action::StartRollBack);
             assert_eq!(started, wanted, "{name} {roll_back_on:?}");
         }
+    }
+}
+
+#[test]
+fn traffic_leaves_a_green_that_was_deleted_by_hand() {
+    let mut run = Run::new(Settings {
+        test_listener: true,
+        routing: TrafficRouting::Canary {
+            percent: 10.0,
+            interval_millis: 5 * MINUTE,
+        },
+        ..settings()
+    });
+    run.pass().green_is_steady();
+    let before = run.log.len();
+    run.seen.green = None;
+    run.after(1);
+    let want = [
+        Action::RouteProduction { green_percent: 0.0 },
+        Action::MakeBluePrimary,
+        Action::RouteTest { green: false },
+    ];
+    assert_eq!(
+        run.log[before..],
+        want,
+        "although nothing is to be rolled back"
+    );
+    assert_eq!(run.progress.status, Status::Failed);
+    assert_eq!(run.progress.green_percent, 0.0);
+}
+
+#[test]
+fn nothing_interrupts_the_end_of_blue() {
+    type Change = fn(&mut Seen);
+    let rows: [(&str, Change); 4] = [
+        ("a stop", |s| s.stop = Some(StopRequest { roll_back: true })),
+        ("an alarm", |s| s.alarms = vec!["high".into()]),
+        ("a changed route", |s| s.production_green_percent = None),
+        ("a service that goes", |s| {
+            s.service = ServiceSeen::Unusable("gone".into());
+        }),
+    ];
+    for (name, change) in rows {
+        let mut run = Run::new(settings());
+        run.pass().green_is_steady().after(5 * MINUTE);
+        assert_eq!(run.log.last(), Some(&Action::DeleteBlue), "{name}");
+        change(&mut run.seen);
+        run.pass();
+        run.seen.blue = None;
+        run.pass();
+        assert_eq!(run.progress.status, Status::Succeeded, "{name}");
+        assert_eq!(run.log.last(), Some(&Action::DeleteBlue), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_carried_out_fails_the_deployment() {
+    let roll_back_on = RollBackOn {
+        failure: true,
+        ..RollBackOn::default()
+    };
+    for (name, green_made, want) in [
+        ("green was never made", false, vec![]),
+        ("green is there", true, vec![Action::StartRollBack]),
+    ] {
+        let settings = Settings {
+            roll_back_on,
+            ..settings()
+        };
+        let mut about = Progress::new(false);
+        about.status = Status::InProgress;
+        about.events[0].status = EventStatus::Succeeded;
+        about.events[1].status = EventStatus::InProgress;
+        let seen = Seen {
+            green_made,
+            green: green_made.then_some(SetSeen { steady: false }),
+            ..seen()
+        };
+        let failure = Failure::ecs_refused("No.");
+        let plan = refuse(&settings, &about, &seen, failure, START);
+        assert_eq!(plan.actions, want, "{name}");
+        assert_eq!(plan.progress.status, Status::Failed, "{name}");
+        assert_eq!(plan.progress.started_at, Some(START), "{name}");
+        let statuses: Vec<EventStatus> = plan.progress.events.iter().map(|e| e.status).collect();
+        use EventStatus::{Failed, Skipped, Succeeded};
+        let want = [Succeeded, Failed, Skipped, Skipped, Skipped, Skipped];
+        assert_eq!(statuses, want, "{name}");
     }
 }
 
@@ -447,18 +539,22 @@ fn a_stop_in_the_termination_wait_ends_the_wait() {
 
 #[test]
 fn blue_must_serve_when_a_deployment_begins() {
-    for (name, seen_share) in [
-        ("green's group has traffic", Some(100.0)),
-        ("neither", None),
+    for (name, production, test) in [
+        ("green's group has traffic", Some(100.0), Some(0.0)),
+        ("neither", None, Some(0.0)),
+        ("green's group has test traffic", Some(0.0), Some(100.0)),
+        ("no group has test traffic", Some(0.0), None),
     ] {
         let mut run = Run::new(Settings {
             roll_back_on: RollBackOn {
                 failure: true,
                 ..RollBackOn::default()
             },
+            test_listener: true,
             ..settings()
         });
-        run.seen.production_green_percent = seen_share;
+        run.seen.production_green_percent = production;
+        run.seen.test_green_percent = test;
         run.pass();
         assert_eq!(run.progress.status, Status::Failed, "{name}");
         assert_eq!(run.error(), "ELASTIC_LOAD_BALANCING_INVALID", "{name}");
