@@ -144,11 +144,14 @@ impl Pass<'_> {
                 if let Route::Unusable(why) = &self.seen.production {
                     return self.fail(Failure::Network(why.clone()));
                 }
-                if self.blue_must_come_back() {
-                    return self.wait_for_work();
+                if self.seen.blue.is_some() {
+                    // Until then the others serve with it.
+                    if self.seen.others && !self.seen.blue.is_some_and(|blue| blue.ready) {
+                        return self.wait_for_work();
+                    }
+                    self.route_production(0.0);
+                    self.route_test(false);
                 }
-                self.route_production(0.0);
-                self.route_test(false);
             }
             Stage::PreScaleUp => {
                 if let Some(why) = self.unfit_routes() {

@@ -72,7 +72,7 @@ impl Pass<'_> {
     }
 
     /// Blue's tasks died meanwhile and are being replaced: until then whoever has traffic keeps it, if it can serve.
-    pub(super) fn blue_must_come_back(&self) -> bool {
+    fn blue_must_come_back(&self) -> bool {
         let lost = self.seen.blue.is_some_and(|blue| !blue.serves);
         let on_blue = match self.seen.production {
             Route::Pair { green_percent } => green_percent == 0.0,

@@ -714,7 +714,16 @@ fn an_unfinished_deployment_is_undone_before_the_next_begins() {
     run.seen.production = Route::Pair {
         green_percent: 10.0,
     };
+    run.seen.blue = Some(COMING_UP);
     run.pass();
+    assert_eq!(
+        (run.log.len(), run.progress.wants_others()),
+        (0, true),
+        "blue is not whole yet"
+    );
+    run.seen.blue = Some(UP);
+    run.pass();
+    assert!(!run.progress.wants_others());
     assert_eq!(run.at(), (Status::InProgress, Stage::ReconcileService));
     let back = [production(0.0), Action::RouteTest { green: false }];
     assert_eq!(run.log, back, "blue has everything again");

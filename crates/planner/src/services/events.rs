@@ -111,28 +111,28 @@ pub(super) fn container_unhealthy(service: &str, task: &str) -> ServiceEvent {
     )
 }
 
-pub(super) fn deployment_completed(service: &str, group: &str) -> ServiceEvent {
+pub fn deployment_completed(service: &str, group: &str) -> ServiceEvent {
     event(
         EventKind::DeploymentCompleted,
         format!("(service {service}) (deployment {group}) deployment completed."),
     )
 }
 
-pub(super) fn deployment_failed(service: &str, group: &str, why: &str) -> ServiceEvent {
+pub fn deployment_failed(service: &str, group: &str, why: &str) -> ServiceEvent {
     event(
         EventKind::DeploymentFailed,
         format!("(service {service}) (deployment {group}) deployment failed: {why}."),
     )
 }
 
-pub(super) fn rolling_back(service: &str, to: &str) -> ServiceEvent {
+pub fn rolling_back(service: &str, to: &str) -> ServiceEvent {
     event(
         EventKind::RollingBack,
         format!("(service {service}) rolling back to deployment {to}."),
     )
 }
 
-pub(super) fn no_rollback_candidate(service: &str) -> ServiceEvent {
+pub fn no_rollback_candidate(service: &str) -> ServiceEvent {
     event(
         EventKind::NoRollbackCandidate,
         format!("(service {service}) No rollback candidate was found to run the rollback."),

@@ -30,6 +30,7 @@ mod bounds;
 mod breaker;
 mod daemon;
 pub mod events;
+mod health;
 mod launch_rate;
 mod launching;
 mod memory;
@@ -50,6 +51,7 @@ mod wanted;
 #[cfg(test)]
 mod rules;
 
+pub use health::{GroupHealth, group_health};
 pub use memory::{BackOff, GroupMemory, Noted, ServiceMemory, Topic};
 pub use plan::{
     EventKind, FailReason, Leave, LeaveReason, ServiceEvent, ServicePlan, Start, TargetChange,

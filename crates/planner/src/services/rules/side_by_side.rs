@@ -204,3 +204,31 @@ fn a_service_of_steady_groups_says_so_once() {
     seen.memory = made.memory.expect("it is remembered");
     assert_eq!(messages(&plan(&seen, NOW)), Vec::<&str>::new());
 }
+
+#[test]
+fn each_group_tells_how_its_tasks_stand() {
+    let unknown = TaskView {
+        targets: vec![TargetState::Unknown],
+        ..task("blue")
+    };
+    let tasks = [
+        times(2, task("blue")),
+        vec![unknown],
+        times(1, failing("blue")),
+        times(1, draining("blue")),
+        times(1, ended("blue", EndCause::Exited)),
+        times(1, starting("green")),
+        times(1, task("red")),
+    ];
+    let health = group_health(&sets(3, 1).tasks(tasks.concat()), NOW);
+    let counts = |alive, healthy, unsure| GroupHealth {
+        alive,
+        healthy,
+        unsure,
+    };
+    let want = [("blue", counts(5, 2, 1)), ("green", counts(1, 0, 0))];
+    assert_eq!(
+        health,
+        want.map(|(id, counts)| (id.to_owned(), counts)).into()
+    );
+}
