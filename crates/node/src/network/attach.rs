@@ -5,9 +5,9 @@ use super::{
     book::Attached,
     firewall::Change,
     forwarding,
-    links::Links,
+    links::{Links, TASK_DEVICE},
     model::{Interface, TaskId, VpcId},
-    netns,
+    netns, relays,
     routes::HostRoute,
     rules::Task,
     vpc::{MAX_IDLE_VPCS, mark},
@@ -83,6 +83,9 @@ impl Network {
             links.configure_task(interface.address, prefix, interface.gateway),
             blocking(move || forwarding::prepare_veth(&veth)),
         )?;
+        if interface.relays {
+            links.take_in_all(TASK_DEVICE).await?;
+        }
         Ok((index, links))
     }
 
@@ -111,6 +114,11 @@ impl Network {
             book.add_vpc(&vpc, interface, place).await?;
             self.save(&book.saved).await?;
         }
+        if interface.relays && !book.saved.relays.contains_key(&interface.eni) {
+            let number = relays::claim(&self.links, &interface.eni, &book.saved.relays).await?;
+            book.saved.relays.insert(interface.eni.clone(), number);
+            self.save(&book.saved).await?;
+        }
         let attached = Attached {
             interface: interface.clone(),
             vpc: vpc.clone(),
@@ -135,6 +143,7 @@ impl Network {
             address: interface.address,
             public: interface.public,
             groups: interface.groups.clone(),
+            relay_mark: book.relay_mark(interface),
         };
         Ok(Change::AddTask {
             veth: interface.eni.veth(),
@@ -149,6 +158,10 @@ impl Network {
         self.links
             .add_neighbour(index, interface.address, interface.mac)
             .await?;
+        let relay_mark = self.book.lock().await.relay_mark(interface);
+        if let Some(mark) = relay_mark {
+            self.links.lead_all(interface.address, index, mark).await?;
+        }
         self.add_routes(task, interface.address, index).await
     }
 
@@ -231,6 +244,9 @@ impl Network {
             let vpc = book.vpc_of(&interface)?;
             if !book.saved.vpcs.contains_key(&vpc) {
                 return Err(gone("its VPC has no routing table"));
+            }
+            if interface.relays && !book.saved.relays.contains_key(&interface.eni) {
+                return Err(gone("no routing table leads answers to it"));
             }
             let attached = Attached {
                 interface: interface.clone(),

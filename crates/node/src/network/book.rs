@@ -4,6 +4,7 @@ use super::{
     NetworkError, Result, dns,
     links::Links,
     model::{Interface, TaskId, VpcId},
+    relays,
     rules::Vpc,
     state::Saved,
     vpc::{self, VpcRecord, mark},
@@ -47,6 +48,9 @@ impl Book {
             tasks: HashMap::new(),
             host_routes: HashMap::new(),
         };
+        for &number in book.saved.relays.values() {
+            relays::restore(links, number).await?;
+        }
         for (id, record) in &book.saved.vpcs {
             vpc::restore(links, record).await?;
             book.resolvers.insert(
@@ -82,6 +86,12 @@ impl Book {
             cidr: record.cidr,
             dns,
         })
+    }
+
+    /// The mark of the flows that a relaying interface begins.
+    pub fn relay_mark(&self, interface: &Interface) -> Option<u32> {
+        let number = self.saved.relays.get(&interface.eni).copied();
+        number.map(relays::mark)
     }
 
     pub fn firewall_vpcs(&self) -> BTreeMap<VpcId, Vpc> {

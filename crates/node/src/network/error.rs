@@ -32,6 +32,10 @@ pub enum NetworkError {
     #[error("no routing table left for VPC {0}: {MAX_VPCS} are in use", MAX_VPCS = super::vpc::MAX_VPCS)]
     TooManyVpcs(String),
 
+    /// The same for interfaces of network load balancers.
+    #[error("no routing table left for interface {0}: {MAX_RELAYS} are in use", MAX_RELAYS = super::relays::MAX_RELAYS)]
+    TooManyRelays(String),
+
     /// A file or a system call.
     #[error("{doing}: {source}")]
     Io {

@@ -24,6 +24,12 @@ pub fn prepare_veth(device: &str) -> Result<()> {
     write(ipv4_conf(device, "forwarding"), "1")?;
     // With reverse-path filters on: look the sender up in its VPC's table, not in the machine's.
     write(ipv4_conf(device, "src_valid_mark"), "1")?;
+    // And do not ask whether the sender's address leads back to the device: that is the firewall's business, and what
+    // leaves a load balancer, or answers it, does not (see `relays`). Of strict (1) and loose (2), the device's word
+    // and the machine's, the higher number counts.
+    let all = fs::read_to_string(ipv4_conf("all", "rp_filter")).unwrap_or_default();
+    let weakest = if all.trim() == "1" { "2" } else { "0" };
+    write(ipv4_conf(device, "rp_filter"), weakest)?;
     no_ipv6(device)
 }
 

@@ -27,7 +27,7 @@ pub const TASK_DEVICE: &str = "eth1";
 pub const MTU: u32 = 1500;
 /// All host ends have the same address: each is alone on its link with one task.
 pub const GATEWAY_MAC: Mac = Mac([0x02, 0x4e, 0x47, 0x00, 0x00, 0x01]);
-const LOOPBACK_INDEX: u32 = 1;
+pub(super) const LOOPBACK_INDEX: u32 = 1;
 /// How long a device may take to start on a busy machine.
 const MAX_START: Duration = Duration::from_secs(5);
 const START_POLL: Duration = Duration::from_millis(1);

@@ -22,6 +22,7 @@ mod model;
 mod netns;
 mod node_device;
 mod policy;
+mod relays;
 mod routes;
 mod rules;
 mod ruleset;

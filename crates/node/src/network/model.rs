@@ -142,6 +142,8 @@ pub struct Interface {
     /// The part of the private DNS name behind the first dot; empty if there is none.
     pub domain: String,
     pub groups: BTreeSet<GroupId>,
+    /// Sends with the addresses of others, and gets the answers to them.
+    pub relays: bool,
 }
 
 impl TryFrom<&proto::NetworkInterface> for Interface {
@@ -186,6 +188,7 @@ impl TryFrom<&proto::NetworkInterface> for Interface {
             public: message.assign_public_ip,
             domain: domain_of(&message.private_dns_name).to_owned(),
             groups,
+            relays: message.relays,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     error::{Doing, Result, errno},
-    links::Links,
+    links::{LOOPBACK_INDEX, Links},
 };
 use futures_util::TryStreamExt;
 use ipnet::Ipv4Net;
@@ -11,7 +11,7 @@ use rtnetlink::{
     RouteMessageBuilder,
     packet_route::{
         AddressFamily,
-        route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
+        route::{RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType},
         rule::{RuleAction, RuleAttribute, RuleMessage},
     },
 };
@@ -21,6 +21,9 @@ use std::net::Ipv4Addr;
 const RULE_PRIORITY: u32 = 0x4e47;
 /// "N": tells our routes and rules from other programs'.
 const PROTOCOL: RouteProtocol = RouteProtocol::Other(0x4e);
+
+/// The table of what a namespace takes in for others, in that namespace.
+const TAKEN_IN_TABLE: u32 = 0x4e47;
 
 /// What the machine itself would do with a packet to an address.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +109,48 @@ impl Links {
             Err(error) if errno(&error) == Some(Errno::ENOENT) => Ok(()),
             done => done.doing(|| format!("remove the routing rule for mark {mark:#x}")),
         }
+    }
+
+    /// Leads everything in one routing table to the address behind a device.
+    pub async fn lead_all(&self, address: Ipv4Addr, index: u32, table: u32) -> Result<()> {
+        let all = route().gateway(address).output_interface(index).onlink();
+        let request = self.handle.route().add(all.table_id(table).build());
+        request
+            .replace()
+            .execute()
+            .await
+            .doing(|| format!("lead table {table:#x} to {address}"))
+    }
+
+    /// Takes in whatever comes by a device, to whichever address: for sockets that have those of others.
+    pub async fn take_in_all(&self, device: &str) -> Result<()> {
+        let all = route()
+            .output_interface(LOOPBACK_INDEX)
+            .kind(RouteType::Local)
+            .scope(RouteScope::Host)
+            .table_id(TAKEN_IN_TABLE)
+            .build();
+        let request = self.handle.route().add(all).replace();
+        request
+            .execute()
+            .await
+            .doing(|| "add a route for all addresses".into())?;
+        let mut rule = RuleMessage::default();
+        rule.header.family = AddressFamily::Inet;
+        rule.header.action = RuleAction::ToTable;
+        rule.header.table = RouteHeader::RT_TABLE_UNSPEC;
+        rule.attributes = vec![
+            RuleAttribute::Iifname(device.to_owned()),
+            RuleAttribute::Table(TAKEN_IN_TABLE),
+            RuleAttribute::Priority(RULE_PRIORITY),
+            RuleAttribute::Protocol(PROTOCOL),
+        ];
+        let mut request = self.handle.rule().add().v4();
+        *request.message_mut() = rule;
+        request
+            .execute()
+            .await
+            .doing(|| format!("add the routing rule for {device}"))
     }
 
     /// The rest of a VPC's range leads nowhere, silently as on AWS, and not to whatever the machine's main table has there.

@@ -76,6 +76,8 @@ pub struct Task {
     pub public: bool,
     /// As at the start of the task; the policy's word on the interface counts more.
     pub groups: BTreeSet<GroupId>,
+    /// It sends with the addresses of others, and the flows that it begins have this mark.
+    pub relay_mark: Option<u32>,
 }
 
 /// What happens to a flow that is known. A packet that belongs to none and cannot begin one is dropped.
@@ -85,13 +87,14 @@ const KNOWN_FLOWS: &str =
 /// The table for a model.
 pub fn render(model: &Model) -> Ruleset {
     let mut table = Ruleset::default();
+    let relays = Relays::of(model);
     declare_sets(&mut table);
     base_chains(&mut table, model);
     for vpc in model.vpcs.values() {
         vpc_chains(&mut table, vpc);
     }
     for (veth, task) in &model.tasks {
-        add_task(&mut table, model, veth, task);
+        add_task(&mut table, model, &relays, (veth, task));
     }
     // Only now does the table have all sets that rules refer to.
     for task in model
@@ -104,7 +107,35 @@ pub fn render(model: &Model) -> Ruleset {
     for member in model.policy.interfaces.values() {
         add_member(&mut table, member.address, &member.groups);
     }
+    for (veth, task) in &model.tasks {
+        if task.relay_mark.is_some() {
+            for group in groups_of(model, task) {
+                table.element(&relays_of(group), quoted(veth));
+            }
+        }
+    }
     table
+}
+
+/// The relaying interfaces among the tasks, as rules about groups need them.
+struct Relays<'m> {
+    exist: bool,
+    groups: BTreeSet<&'m GroupId>,
+}
+
+impl<'m> Relays<'m> {
+    fn of(model: &'m Model) -> Self {
+        let relays = || model.tasks.values().filter(|t| t.relay_mark.is_some());
+        Self {
+            exist: relays().next().is_some(),
+            groups: relays().flat_map(|task| groups_of(model, task)).collect(),
+        }
+    }
+}
+
+fn groups_of<'m>(model: &'m Model, task: &'m Task) -> &'m BTreeSet<GroupId> {
+    let member = model.policy.interfaces.get(&task.eni);
+    member.map_or(&task.groups, |member| &member.groups)
 }
 
 fn declare_sets(table: &mut Ruleset) {
@@ -117,6 +148,11 @@ fn declare_sets(table: &mut Ruleset) {
     table.set("egress", "type ifname : verdict;");
     table.set("ingress", "type ifname : verdict;");
     table.set("zones", "type ifname : verdict;");
+    // Devices that send with the addresses of others; the marks of their flows.
+    table.set("relays", "type ifname;");
+    table.set("relayed", "type ifname : verdict;");
+    table.set("relay_marks", "type ifname : mark;");
+    table.set("answered", "type mark;");
 }
 
 fn base_chains(table: &mut Ruleset, model: &Model) {
@@ -132,8 +168,18 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         "type filter hook prerouting priority raw; policy accept;",
         vec![
             "iifname . ip saddr vmap @sources".into(),
+            "meta nfproto ipv4 iifname vmap @relayed".into(),
             // Another sender address, or IPv6.
             format!("iifgroup {ours} drop"),
+        ],
+    );
+    // After conntrack, before the way is chosen.
+    table.chain(
+        "answers",
+        "type filter hook prerouting priority mangle; policy accept;",
+        vec![
+            "ct state new ct mark set iifname map @relay_marks".into(),
+            "ct direction reply ct mark @answered meta mark set ct mark".into(),
         ],
     );
     table.chain(
@@ -236,6 +282,16 @@ fn vpc_chains(table: &mut Ruleset, vpc: &Vpc) {
             format!("ct original zone set {number} accept"),
         ],
     );
+    // A client out of the VPC: the target's answers to it have a zone in their first direction only, as above.
+    table.chain(
+        &format!("relayed_{number}"),
+        "",
+        vec![
+            format!("ip saddr {} goto vpc_{number}", vpc.cidr),
+            format!("meta mark set {mark}"),
+            format!("ct original zone set {number} accept"),
+        ],
+    );
     table.chain(
         &format!("zone_{number}"),
         "",
@@ -243,17 +299,23 @@ fn vpc_chains(table: &mut Ruleset, vpc: &Vpc) {
     );
 }
 
-fn add_task(table: &mut Ruleset, model: &Model, veth: &str, task: &Task) {
+fn add_task(table: &mut Ruleset, model: &Model, relays: &Relays, (veth, task): (&str, &Task)) {
     let Some(vpc) = model.vpcs.get(&task.vpc) else {
         return;
     };
-    let groups = model
-        .policy
-        .interfaces
-        .get(&task.eni)
-        .map_or(&task.groups, |member| &member.groups);
-    let profile = profile_chains(table, model, groups);
+    let profile = profile_chains(table, model, relays, groups_of(model, task));
     let device = quoted(veth);
+    if let Some(mark) = task.relay_mark {
+        let mark = format!("{mark:#010x}");
+        table.element("relays", device.clone());
+        table.element("answered", mark.clone());
+        table.verdict("relay_marks", device.clone(), mark);
+        table.verdict(
+            "relayed",
+            device.clone(),
+            format!("goto relayed_{}", vpc.number),
+        );
+    }
     if task.public {
         table.element("public", device.clone());
     }
@@ -276,7 +338,12 @@ fn add_member(table: &mut Ruleset, address: Ipv4Addr, groups: &BTreeSet<GroupId>
 }
 
 /// The two chains of all interfaces that have these groups; the answer is the suffix of their names.
-fn profile_chains(table: &mut Ruleset, model: &Model, groups: &BTreeSet<GroupId>) -> String {
+fn profile_chains(
+    table: &mut Ruleset,
+    model: &Model,
+    relays: &Relays,
+    groups: &BTreeSet<GroupId>,
+) -> String {
     let names: Vec<&str> = groups.iter().map(GroupId::as_str).collect();
     let profile = hex::encode(&Sha256::digest(names.join(","))[..6]);
     if table.chains.contains_key(&format!("in_{profile}")) {
@@ -288,7 +355,7 @@ fn profile_chains(table: &mut Ruleset, model: &Model, groups: &BTreeSet<GroupId>
             .iter()
             .filter_map(|id| Some((id, model.policy.groups.get(id)?)))
         {
-            group_chain(table, direction, id, group);
+            group_chain(table, relays, direction, (id, group));
             rules.push(format!("jump {id}_{direction}"));
         }
         rules.push("drop".into());
@@ -297,7 +364,12 @@ fn profile_chains(table: &mut Ruleset, model: &Model, groups: &BTreeSet<GroupId>
     profile
 }
 
-fn group_chain(table: &mut Ruleset, direction: &str, id: &GroupId, group: &Group) {
+fn group_chain(
+    table: &mut Ruleset,
+    relays: &Relays,
+    direction: &str,
+    (id, group): (&GroupId, &Group),
+) {
     let name = format!("{id}_{direction}");
     if table.chains.contains_key(&name) {
         return;
@@ -309,13 +381,28 @@ fn group_chain(table: &mut Ruleset, direction: &str, id: &GroupId, group: &Group
     for rule in rules {
         if let Peer::Group(peer) = &rule.peer {
             table.set(&members_of(peer), "type ipv4_addr;");
+            if relays.groups.contains(peer) {
+                table.set(&relays_of(peer), "type ifname;");
+            }
         }
     }
-    let rules = rules
-        .iter()
-        .map(|rule| rule_text(rule, address, verdict))
-        .collect();
-    table.chain(&name, "", rules);
+    let mut texts = Vec::with_capacity(rules.len());
+    for rule in rules {
+        match &rule.peer {
+            // A reference to a group means its members' own packets; of those that a load balancer sends for others,
+            // it is the load balancer that counts. Source: "Security groups for your Network Load Balancer".
+            Peer::Group(peer) if direction == "in" && relays.exist => {
+                let text = rule_text(rule, address, verdict);
+                texts.push(format!("iifname != @relays {text}"));
+                if relays.groups.contains(peer) {
+                    let traffic = traffic_text(&rule.traffic);
+                    texts.push(format!("iifname @{} {traffic}{verdict}", relays_of(peer)));
+                }
+            }
+            _ => texts.push(rule_text(rule, address, verdict)),
+        }
+    }
+    table.chain(&name, "", texts);
 }
 
 fn rule_text(rule: &Rule, address: &str, verdict: &str) -> String {
@@ -324,7 +411,12 @@ fn rule_text(rule: &Rule, address: &str, verdict: &str) -> String {
         Peer::Cidr(net) => format!("ip {address} {net} "),
         Peer::Group(group) => format!("ip {address} @{} ", members_of(group)),
     };
-    let traffic = match rule.traffic {
+    let traffic = traffic_text(&rule.traffic);
+    format!("{peer}{traffic}{verdict}")
+}
+
+fn traffic_text(traffic: &Traffic) -> String {
+    match *traffic {
         Traffic::All => String::new(),
         Traffic::Protocol(number) => format!("ip protocol {number} "),
         Traffic::Ports {
@@ -349,12 +441,16 @@ fn rule_text(rule: &Rule, address: &str, verdict: &str) -> String {
             kind: Some(kind),
             code: Some(code),
         } => format!("icmp type {kind} icmp code {code} "),
-    };
-    format!("{peer}{traffic}{verdict}")
+    }
 }
 
 fn members_of(group: &GroupId) -> String {
     format!("{group}_members")
+}
+
+/// The relaying devices that have a group.
+fn relays_of(group: &GroupId) -> String {
+    format!("{group}_relays")
 }
 
 fn mark_text(number: u32) -> String {

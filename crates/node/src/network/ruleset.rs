@@ -16,12 +16,12 @@ pub struct Ruleset {
     pub chains: BTreeMap<String, Chain>,
 }
 
-/// A set, or a map from keys to verdicts.
+/// A set, or a map from keys to verdicts or values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Set {
     /// `type ipv4_addr;` and flags.
     pub declaration: String,
-    /// The verdict of each key in a map; empty in a set.
+    /// What each key of a map leads to; empty in a set.
     pub elements: BTreeMap<String, String>,
 }
 
@@ -34,7 +34,7 @@ pub struct Chain {
 
 impl Set {
     fn is_map(&self) -> bool {
-        self.declaration.contains(": verdict")
+        self.declaration.contains(" : ")
     }
 }
 

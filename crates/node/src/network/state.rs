@@ -4,7 +4,7 @@
 
 use super::{
     error::{Doing, NetworkError, Result},
-    model::VpcId,
+    model::{EniId, VpcId},
     policy::Policy,
     vpc::VpcRecord,
 };
@@ -18,6 +18,9 @@ use std::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     pub vpcs: BTreeMap<VpcId, VpcRecord>,
+    /// Numbers of the interfaces that relay.
+    #[serde(default)]
+    pub relays: BTreeMap<EniId, u32>,
     /// Uplinks on which we switched forwarding on and must switch it off again.
     pub opened_uplinks: BTreeSet<String>,
     pub policy: Policy,

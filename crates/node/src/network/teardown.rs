@@ -8,7 +8,7 @@ use super::{
     forwarding,
     links::Links,
     model::{TaskId, VpcId},
-    netns, node_device, state_path, table_name, vpc,
+    netns, node_device, relays, state_path, table_name, vpc,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -117,7 +117,31 @@ impl Network {
         self.firewall
             .apply(vec![Change::RemoveTask { veth }])
             .await?;
+        self.release_relays().await?;
         self.hand_over_host_route(&attached).await
+    }
+
+    /// Gives up the numbers of relaying interfaces that are gone.
+    async fn release_relays(&self) -> Result<()> {
+        let mut book = self.book.lock().await;
+        let used: BTreeSet<_> = book
+            .tasks
+            .values()
+            .map(|task| &task.interface.eni)
+            .collect();
+        let relays = book.saved.relays.iter();
+        let unused: Vec<_> = relays
+            .filter(|(eni, _)| !used.contains(eni))
+            .map(|(eni, &number)| (eni.clone(), number))
+            .collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        for (eni, number) in unused {
+            relays::release(&self.links, number).await?;
+            book.saved.relays.remove(&eni);
+        }
+        self.save(&book.saved).await
     }
 
     /// A task of another VPC may have waited for the address.
@@ -181,6 +205,7 @@ impl Network {
         for link in unfinished.filter(|link| link.alias.is_none() && link.name != node_device) {
             self.reaper.delete(link.index).await?;
         }
+        self.release_relays().await?;
         let mut book = self.book.lock().await;
         self.remove_unused_vpcs(&mut book, 0).await?;
         drop(book);
@@ -219,6 +244,9 @@ impl Network {
         self.links.delete_group(!self.group).await?;
         for record in book.saved.vpcs.values() {
             vpc::remove(&self.links, record).await?;
+        }
+        for &number in book.saved.relays.values() {
+            relays::release(&self.links, number).await?;
         }
         forwarding::close_uplinks(&book.saved.opened_uplinks);
         drop(self.firewall);

@@ -113,6 +113,7 @@ pub fn eni(number: u8, groups: &[&str]) -> proto::NetworkInterface {
         private_dns_name: format!("ip-172-31-0-{number}.ec2.internal"),
         assign_public_ip: false,
         security_group_ids: groups.iter().map(|&group| group.into()).collect(),
+        relays: false,
     }
 }
 
@@ -467,4 +468,37 @@ pub fn ask_tcp(place: At, resolver: Ipv4Addr, name: &str) -> DnsAnswer {
     let mut buffer = [0; 512];
     let length = stream.read(&mut buffer).ok()?;
     dns_answer(&buffer[2..length])
+}
+
+fn transparent(kind: SockType, sender: Ipv4Addr) -> OwnedFd {
+    let made = socket::socket(AddressFamily::Inet, kind, SockFlag::empty(), None);
+    let socket = made.expect("a socket");
+    socket::setsockopt(&socket, sockopt::IpTransparent, &true).expect("root");
+    let silence = TimeVal::milliseconds(SILENCE.as_millis() as i64);
+    socket::setsockopt(&socket, sockopt::ReceiveTimeout, &silence).expect("a timeout");
+    socket::setsockopt(&socket, sockopt::SendTimeout, &silence).expect("a timeout");
+    let sender = socket::SockaddrIn::from(SocketAddrV4::new(sender, 0));
+    socket::bind(socket.as_raw_fd(), &sender).expect("bind");
+    socket
+}
+
+/// A connection from a place, with an address of others as the sender's.
+pub fn connect_as(place: At, sender: Ipv4Addr, to: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
+    at(place, || {
+        let socket = transparent(SockType::Stream, sender);
+        let to = socket::SockaddrIn::from(SocketAddrV4::new(to, port));
+        socket::connect(socket.as_raw_fd(), &to)?;
+        Ok(socket.into())
+    })
+}
+
+/// The sender's address as the receiver saw it, if its answer came back to the place.
+pub fn udp_as(place: At, sender: Ipv4Addr, to: Ipv4Addr, port: u16) -> Option<Ipv4Addr> {
+    at(place, || {
+        let socket = UdpSocket::from(transparent(SockType::Datagram, sender));
+        socket.send_to(b"who am I", (to, port)).ok()?;
+        let mut buffer = [0; 64];
+        let length = socket.recv(&mut buffer).ok()?;
+        String::from_utf8_lossy(&buffer[..length]).parse().ok()
+    })
 }

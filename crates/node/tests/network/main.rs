@@ -4,6 +4,7 @@ mod groups;
 mod lab;
 mod life;
 mod outside;
+mod relays;
 mod vpcs;
 
 use lab::{Fate::*, *};

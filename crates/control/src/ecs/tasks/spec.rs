@@ -76,6 +76,7 @@ fn network_interface(record: &TaskRecord) -> node::NetworkInterface {
         private_dns_name: network.private_dns_name.clone(),
         assign_public_ip: network.assign_public_ip,
         security_group_ids: network.security_group_ids.clone(),
+        relays: false,
     }
 }
 

@@ -48,6 +48,7 @@ fn task(number: u32, vpc: u32, groups: &[&str]) -> (String, Arc<Task>) {
         address: Ipv4Addr::from_bits(Ipv4Addr::new(172, 31, 0, 0).to_bits() + number),
         public: false,
         groups: group_ids(groups),
+        relay_mark: None,
     };
     (task.eni.veth(), task.into())
 }
@@ -119,7 +120,7 @@ type Edit = fn(&mut Model);
 
 #[test]
 fn scripts_are_as_stored() {
-    let cases: [(&str, Option<Make>, Edit); 9] = [
+    let cases: [(&str, Option<Make>, Edit); 10] = [
         ("nothing-yet", None, |model| *model = empty()),
         ("from-nothing", None, |_| {}),
         ("no-change", Some(two_tiers), |_| {}),
@@ -138,6 +139,18 @@ fn scripts_are_as_stored() {
             model.tasks.insert(veth, task.into());
             model.opened_uplinks.insert("eth0".into());
         }),
+        (
+            "a-relay-of-a-group-that-is-referred-to",
+            Some(two_tiers),
+            |model| {
+                let (veth, task) = task(6, 1, &["sg-web"]);
+                let task = Task {
+                    relay_mark: Some(0x4e48_0001),
+                    ..(*task).clone()
+                };
+                model.tasks.insert(veth, task.into());
+            },
+        ),
         (
             "a-group-gets-rules-of-every-kind",
             Some(two_tiers),
