@@ -5,10 +5,16 @@
 //! and read, deployment groups and deployments of them are refused. SNS triggers are kept and not sent.
 
 pub mod app_spec;
+mod applications;
+mod configs;
 mod errors;
+mod groups;
 pub mod keys;
 mod names;
+mod pages;
 pub mod records;
+mod revisions;
 mod service;
+mod tags;
 
 pub use service::CodeDeployService;

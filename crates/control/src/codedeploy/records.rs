@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use neargate_aws_api::codedeploy::types::{
-    AlarmConfiguration, AutoRollbackEvent, ComputePlatform, TriggerConfig,
+    AlarmConfiguration, AutoRollbackEvent, ComputePlatform, OutdatedInstancesStrategy,
+    TriggerConfig,
 };
 use neargate_domain::{Scope, Timestamp};
 use neargate_planner::codedeploy::Status;
@@ -110,6 +111,9 @@ pub struct GroupRecord {
     /// Kept and shown; nothing is published, since there is no SNS.
     #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
     pub triggers: Vec<TriggerConfig>,
+    /// Means nothing to ECS; tools compare it with what they have.
+    #[serde(with = "neargate_aws_wire::json::serde_as_json", default)]
+    pub outdated_instances: Option<OutdatedInstancesStrategy>,
     pub tags: Tags,
     /// Id of the deployment that has not ended. At most one; whoever creates or ends it writes this too.
     #[serde(default)]
