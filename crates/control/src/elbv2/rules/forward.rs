@@ -37,18 +37,33 @@ pub async fn set_forward(
     let Action::Forward(forward) = action_at_mut(&mut record, place) else {
         return Err(not_a_forward(arn));
     };
-    if forward.groups == groups {
-        changes.require(&listener);
+    forward.groups = groups;
+    replace_listener(state, changes, &listener, &record).await
+}
+
+/// Adds to a transaction that a listener has these rules, of which only actions may have changed. Groups that are new to
+/// it can be so at one listener in one transaction.
+pub async fn replace_listener(
+    state: &State,
+    changes: &mut Changes,
+    read: &Stored<ListenerRecord>,
+    record: &ListenerRecord,
+) -> Result<(), ApiError> {
+    if read.record == *record {
+        changes.require(read);
         return Ok(());
     }
-    forward.groups = groups;
+    let scope = &record.scope;
     let load_balancer = lookup::find_load_balancer(state, scope, &record.load_balancer)
         .await?
         .ok_or_else(errors::load_balancer_not_found)?;
-    let action = action_at(&record, place);
-    fit::check_action(state, &load_balancer.record, &record, action).await?;
-    uses::change(state, changes, Some(&listener.record), Some(&record)).await?;
-    changes.replace(&listener, &record);
+    for (before, action) in read.record.actions().zip(record.actions()) {
+        if before != action {
+            fit::check_action(state, &load_balancer.record, record, action).await?;
+        }
+    }
+    uses::change(state, changes, Some(&read.record), Some(record)).await?;
+    changes.replace(read, record);
     Ok(())
 }
 
