@@ -38,11 +38,12 @@ pub async fn create(
             settings::check_style(input.deployment_style.as_ref())?;
             settings::check_role(&input.service_role_arn)?;
             let blue_green =
-                settings::blue_green(input.blue_green_deployment_configuration.as_ref())?;
+                settings::checked_blue_green(input.blue_green_deployment_configuration.as_ref())?;
             let auto_rollback = input.auto_rollback_configuration.clone();
-            let auto_rollback = settings::auto_rollback(&auto_rollback.unwrap_or_default())?;
+            let auto_rollback =
+                settings::checked_auto_rollback(&auto_rollback.unwrap_or_default())?;
             let alarms = input.alarm_configuration.clone();
-            let alarms = settings::alarms(&alarms.unwrap_or_default())?;
+            let alarms = settings::checked_alarms(&alarms.unwrap_or_default())?;
             let triggers = input.trigger_configurations.clone().unwrap_or_default();
             settings::check_triggers(&triggers)?;
             let tags = tags::checked(input.tags.clone())?;

@@ -1,12 +1,9 @@
-//! The parts of a deployment group that stand alone: what they may be, how they are kept and shown, and what they are to
-//! the planner.
+//! The parts of a deployment group that stand alone: what they may be, how they are kept and shown.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use neargate_aws_api::codedeploy::types::*;
 use neargate_aws_wire::error::ApiError;
-use neargate_planner::codedeploy::{Ready, RollBackOn};
 
 use crate::codedeploy::records::{AutoRollback, BlueGreen, ReadyOption};
 
@@ -64,7 +61,9 @@ pub fn check_role(arn: &str) -> Result<(), ApiError> {
     }
 }
 
-pub fn blue_green(given: Option<&BlueGreenDeploymentConfiguration>) -> Result<BlueGreen, ApiError> {
+pub fn checked_blue_green(
+    given: Option<&BlueGreenDeploymentConfiguration>,
+) -> Result<BlueGreen, ApiError> {
     let given = given.ok_or_else(|| {
         blue_green_error(
             "blueGreenDeploymentConfiguration is required for a blue/green deployment.",
@@ -124,7 +123,7 @@ fn blue_green_error(message: impl Into<String>) -> ApiError {
 }
 
 /// With both numbers always: tools add them to what they wait themselves, and have no default.
-pub fn blue_green_info(kept: BlueGreen) -> BlueGreenDeploymentConfiguration {
+pub fn blue_green(kept: &BlueGreen) -> BlueGreenDeploymentConfiguration {
     let (action, wait_mins) = match kept.ready {
         ReadyOption::Continue => (DeploymentReadyAction::ContinueDeployment, 0),
         ReadyOption::Stop { wait_mins } => (DeploymentReadyAction::StopDeployment, wait_mins),
@@ -142,35 +141,8 @@ pub fn blue_green_info(kept: BlueGreen) -> BlueGreenDeploymentConfiguration {
     }
 }
 
-/// How a deployment waits before the shift, in the time of the caller's clock (`state.clock().scaled`).
-pub fn ready(kept: BlueGreen, scale: impl Fn(Duration) -> Duration) -> Ready {
-    match kept.ready {
-        ReadyOption::Continue => Ready::Continue,
-        ReadyOption::Stop { wait_mins } => {
-            let stated = minutes(wait_mins);
-            Ready::StopAfter {
-                millis: millis(scale(stated)),
-                stated,
-            }
-        }
-    }
-}
-
-/// How long blue stays after the shift, in the time of the caller's clock.
-pub fn termination_wait_millis(kept: BlueGreen, scale: impl Fn(Duration) -> Duration) -> i64 {
-    millis(scale(minutes(kept.termination_wait_mins)))
-}
-
-fn minutes(mins: u32) -> Duration {
-    Duration::from_secs(u64::from(mins) * 60)
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// `autoRollbackConfiguration`, of a group or of one deployment.
-pub fn auto_rollback(given: &AutoRollbackConfiguration) -> Result<AutoRollback, ApiError> {
+pub fn checked_auto_rollback(given: &AutoRollbackConfiguration) -> Result<AutoRollback, ApiError> {
     let mut events = given.events.clone().unwrap_or_default();
     let mut seen = BTreeSet::new();
     events.retain(|event| seen.insert(event.as_str()));
@@ -184,24 +156,15 @@ pub fn auto_rollback(given: &AutoRollbackConfiguration) -> Result<AutoRollback, 
     Ok(AutoRollback { enabled, events })
 }
 
-pub fn auto_rollback_info(kept: &AutoRollback) -> AutoRollbackConfiguration {
+pub fn auto_rollback(kept: &AutoRollback) -> AutoRollbackConfiguration {
     AutoRollbackConfiguration {
         enabled: Some(kept.enabled),
         events: Some(kept.events.clone()),
     }
 }
 
-pub fn roll_back_on(kept: &AutoRollback) -> RollBackOn {
-    let on = |event| kept.enabled && kept.events.contains(&event);
-    RollBackOn {
-        failure: on(AutoRollbackEvent::DeploymentFailure),
-        alarm: on(AutoRollbackEvent::DeploymentStopOnAlarm),
-        request: on(AutoRollbackEvent::DeploymentStopOnRequest),
-    }
-}
-
 /// `alarmConfiguration`, of a group or of one deployment, with all defaults.
-pub fn alarms(given: &AlarmConfiguration) -> Result<AlarmConfiguration, ApiError> {
+pub fn checked_alarms(given: &AlarmConfiguration) -> Result<AlarmConfiguration, ApiError> {
     let alarms = given.alarms.clone().unwrap_or_default();
     let enabled = given.enabled.unwrap_or(false);
     let refuse = |why: &str| Err(InvalidAlarmConfigException::new(why).into());
@@ -262,51 +225,4 @@ pub fn check_triggers(triggers: &[TriggerConfig]) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEPT: BlueGreen = BlueGreen {
-        ready: ReadyOption::Stop { wait_mins: 60 },
-        termination_wait_mins: 5,
-    };
-
-    #[test]
-    fn waits_pass_in_scaled_time_and_are_stated_in_awss() {
-        let scale = |duration: Duration| duration / 60;
-        let want = Ready::StopAfter {
-            millis: 60_000,
-            stated: Duration::from_secs(3600),
-        };
-        assert_eq!(ready(KEPT, scale), want);
-        assert_eq!(termination_wait_millis(KEPT, scale), 5_000);
-        let at_once = BlueGreen {
-            ready: ReadyOption::Continue,
-            ..KEPT
-        };
-        assert_eq!(ready(at_once, scale), Ready::Continue);
-    }
-
-    #[test]
-    fn rollback_is_on_for_its_events_while_it_is_enabled() {
-        use AutoRollbackEvent::{
-            DeploymentFailure, DeploymentStopOnAlarm, DeploymentStopOnRequest,
-        };
-        let on = |failure, alarm, request| RollBackOn {
-            failure,
-            alarm,
-            request,
-        };
-        for (enabled, events, want) in [
-            (true, vec![DeploymentFailure], on(true, false, false)),
-            (true, vec![DeploymentStopOnAlarm], on(false, true, false)),
-            (true, vec![DeploymentStopOnRequest], on(false, false, true)),
-            (false, vec![DeploymentFailure], on(false, false, false)),
-        ] {
-            let kept = AutoRollback { enabled, events };
-            assert_eq!(roll_back_on(&kept), want, "{kept:?}");
-        }
-    }
 }

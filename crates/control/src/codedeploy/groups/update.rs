@@ -84,13 +84,13 @@ fn apply_settings(
         record.service_role_arn.clone_from(role);
     }
     if let Some(given) = &input.blue_green_deployment_configuration {
-        record.blue_green = settings::blue_green(Some(given))?;
+        record.blue_green = settings::checked_blue_green(Some(given))?;
     }
     if let Some(given) = &input.auto_rollback_configuration {
-        record.auto_rollback = settings::auto_rollback(given)?;
+        record.auto_rollback = settings::checked_auto_rollback(given)?;
     }
     if let Some(given) = &input.alarm_configuration {
-        record.alarms = settings::alarms(given)?;
+        record.alarms = settings::checked_alarms(given)?;
     }
     if let Some(given) = &input.trigger_configurations {
         settings::check_triggers(given)?;

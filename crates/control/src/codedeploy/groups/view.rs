@@ -11,9 +11,9 @@ pub fn info(record: &GroupRecord) -> DeploymentGroupInfo {
     DeploymentGroupInfo {
         alarm_configuration: Some(record.alarms.clone()),
         application_name: Some(record.application.clone()),
-        auto_rollback_configuration: Some(settings::auto_rollback_info(&record.auto_rollback)),
+        auto_rollback_configuration: Some(settings::auto_rollback(&record.auto_rollback)),
         auto_scaling_groups: Some(Vec::new()),
-        blue_green_deployment_configuration: Some(settings::blue_green_info(record.blue_green)),
+        blue_green_deployment_configuration: Some(settings::blue_green(&record.blue_green)),
         compute_platform: Some(ComputePlatform::Ecs),
         deployment_config_name: Some(record.config.clone()),
         deployment_group_id: Some(record.id.clone()),
