@@ -24,6 +24,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+import shift as traffic
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NEARGATE = ROOT / "target/release/neargate"
 XTASK = ROOT / "target/release/xtask"
@@ -364,7 +366,14 @@ def api(work, report):
         report("durable writes, ratio to the faster peer (goal >= 10)", found["neargate"][1] / best[1])
 
 
-PARTS = {"footprint": footprint, "launch": launch, "burst": burst, "api": api}
+def shift(work, report):
+    traffic.build_image(work, XTASK)
+    with neargate(work / "shift") as (port, _, _):
+        traffic.push(work, port)
+        traffic.shift(client, port, free_port(), report)
+
+
+PARTS = {"footprint": footprint, "launch": launch, "burst": burst, "api": api, "shift": shift}
 
 
 def main():
