@@ -8,6 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -18,8 +19,16 @@ pub struct Target {
     pub authority: String,
     pub host: String,
     pub path: String,
+    tls: bool,
     address: SocketAddr,
 }
+
+/// A connection, with TLS or without.
+pub type Stream = Box<dyn Duplex>;
+
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Who answered: the `X-Version` and `X-Task` of the test service.
 #[derive(Debug, Clone, Default)]
@@ -57,11 +66,21 @@ impl Target {
             authority: authority.to_owned(),
             host: host.to_owned(),
             path: path.to_owned(),
+            tls: scheme == "https",
             address,
         })
     }
 
-    pub async fn connect(&self) -> anyhow::Result<TcpStream> {
+    /// A connection for HTTP/1.1, with TLS where the URL says so.
+    pub async fn open(&self) -> anyhow::Result<Stream> {
+        Ok(if self.tls {
+            Box::new(self.connect_tls(b"http/1.1").await?)
+        } else {
+            Box::new(self.connect().await?)
+        })
+    }
+
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
         let stream = TcpStream::connect(self.address)
             .await
             .context("connecting")?;

@@ -2,9 +2,8 @@
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
 
-use crate::connect::{Served, Target};
+use crate::connect::{Served, Stream, Target};
 use crate::report::Kind;
 use crate::{Client, count};
 
@@ -19,13 +18,13 @@ pub struct Head {
 }
 
 pub struct Connection {
-    pub stream: BufReader<TcpStream>,
+    pub stream: BufReader<Stream>,
 }
 
 impl Connection {
     pub async fn open(target: &Target) -> anyhow::Result<Self> {
         Ok(Self {
-            stream: BufReader::new(target.connect().await?),
+            stream: BufReader::new(target.open().await?),
         })
     }
 
@@ -34,11 +33,15 @@ impl Connection {
             "GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n",
             target.authority
         );
-        self.stream
-            .get_mut()
-            .write_all(request.as_bytes())
+        self.write(request.as_bytes())
             .await
             .context("sending the request")
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes).await?;
+        stream.flush().await
     }
 
     pub async fn head(&mut self) -> anyhow::Result<Head> {

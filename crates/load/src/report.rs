@@ -1,6 +1,8 @@
 //! What is counted, and how it is printed: JSON lines that tests and people read.
 //!
-//! Each second `{"second": 3, "served": 1012, "failed": 0, "by_version": {"blue": 900, "green": 112}}`; at the end
+//! Each second `{"second": 3, "unix_ms": 1764000000000, "served": 1012, "failed": 0, "by_version": {"blue": 900, "green":
+//! 112}}`, whose `by_version` counts short requests only (WebSockets and streams stay where they began);
+//! at the end
 //! `{"served": .., "failed": .., "by_kind": {"keep_alive": {"served": .., "failed": .., "p50_ms": .., "p99_ms": ..,
 //! "max_ms": ..}}, "by_version": {..}, "by_task": {..}, "failures": {"what happened": 3}}`.
 
@@ -28,6 +30,12 @@ pub enum Kind {
     Stream,
 }
 
+impl Kind {
+    fn is_short(self) -> bool {
+        matches!(self, Self::KeepAlive | Self::NewConnection | Self::Http2)
+    }
+}
+
 /// The counts that all clients share.
 #[derive(Clone, Default)]
 pub struct Report(Arc<Mutex<Counts>>);
@@ -43,6 +51,8 @@ struct Counts {
 #[derive(Default, Serialize)]
 struct Second {
     second: u64,
+    /// When it ended.
+    unix_ms: u128,
     served: u64,
     failed: u64,
     by_version: BTreeMap<String, u64>,
@@ -88,11 +98,13 @@ impl Report {
     pub fn served(&self, kind: Kind, served: &Served, took: Duration) {
         let mut counts = self.lock();
         counts.second.served += 1;
-        *counts
-            .second
-            .by_version
-            .entry(served.version.clone())
-            .or_default() += 1;
+        if kind.is_short() {
+            *counts
+                .second
+                .by_version
+                .entry(served.version.clone())
+                .or_default() += 1;
+        }
         counts
             .kinds
             .entry(kind)
@@ -147,11 +159,18 @@ pub async fn print_each_second(report: Report) {
         counts.seconds += 1;
         let second = Second {
             second: counts.seconds,
+            unix_ms: unix_millis(),
             ..std::mem::take(&mut counts.second)
         };
         drop(counts);
         print_line(&second);
     }
+}
+
+fn unix_millis() -> u128 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis())
 }
 
 fn print_line(value: &impl Serialize) {

@@ -1,7 +1,7 @@
 //! WebSocket clients: a message each tenth of a second, which must come back.
 
 use anyhow::{Context as _, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 
 use crate::connect::Served;
 use crate::http1::Connection;
@@ -37,11 +37,7 @@ pub async fn run(client: Client) {
             }
         }
         // The server's part of the closing handshake is not waited for: the messages are what counts.
-        let _ = connection
-            .stream
-            .get_mut()
-            .write_all(&frame(CLOSE, &[]))
-            .await;
+        let _ = connection.write(&frame(CLOSE, &[])).await;
     }
 }
 
@@ -65,9 +61,7 @@ async fn open(client: &Client) -> anyhow::Result<(Connection, Served)> {
 async fn echo(connection: &mut Connection, kind: u8, number: u32) -> anyhow::Result<()> {
     let message = number.to_be_bytes();
     connection
-        .stream
-        .get_mut()
-        .write_all(&frame(kind, &message))
+        .write(&frame(kind, &message))
         .await
         .context("sending a message")?;
     let mut answer = [0; 6];
