@@ -16,6 +16,9 @@ pub trait Functions: Send + Sync + 'static {
 
     /// Invokes a function once and waits for its answer. Who drops the future ends the invocation.
     async fn invoke(&self, call: Invocation<'_>) -> Result<String, InvokeError>;
+
+    /// Ends the invocations that run now: the server ends, and nobody waits for them any more.
+    fn end(&self);
 }
 
 /// One call of one function.
@@ -66,4 +69,6 @@ impl Functions for NoFunctions {
     async fn invoke(&self, call: Invocation<'_>) -> Result<String, InvokeError> {
         Err(InvokeError::Unknown(call.function.to_owned()))
     }
+
+    fn end(&self) {}
 }

@@ -130,7 +130,9 @@ impl Commands {
         };
         let pid = rustix::process::Pid::from_raw(pid)
             .ok_or_else(|| std::io::Error::other("it has no process id"))?;
-        group.ended = Some(AsyncFd::register(pidfd_open(pid, PidfdFlags::empty())?)?);
+        let ended = pidfd_open(pid, PidfdFlags::empty())?;
+        // SAFETY: an `OwnedFd` is open until it is dropped and never another, and the `AsyncFd` owns it from here on.
+        group.ended = Some(unsafe { AsyncFd::register(ended) }?);
         Ok(group)
     }
 }

@@ -39,11 +39,6 @@ impl RegisteredFunctions {
         })
     }
 
-    /// Ends the commands that run now: nobody waits for them any more.
-    pub fn end(&self) {
-        self.commands.end();
-    }
-
     fn function(&self, name_or_arn: &str) -> Option<Function> {
         let name = bare_name(name_or_arn)?;
         self.file.functions().get(name).cloned()
@@ -110,5 +105,9 @@ impl Functions for RegisteredFunctions {
                 reason: format!("it did not answer in {} seconds", timeout.as_secs_f64()),
             }),
         }
+    }
+
+    fn end(&self) {
+        self.commands.end();
     }
 }

@@ -54,6 +54,9 @@ pub struct DevArgs {
     /// Run containers with another OCI runtime, such as /usr/bin/runc or /usr/bin/crun.
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,
+    /// What stands behind the Lambda functions that deployment hooks name: a JSON file with a URL or a command per name.
+    #[arg(long, value_name = "FILE")]
+    pub functions: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! `neargate dev`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -67,19 +67,32 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
         overcommit: true,
         listeners_on_loopback: true,
         has_nodes: !args.no_node,
+        functions: args.functions.clone(),
     })
     .await?;
+    let outcome = serve(args, &data_dir, &server, &mut signals).await;
+    server.functions.end();
+    outcome
+}
+
+/// Until a signal comes.
+async fn serve(
+    args: &DevArgs,
+    data_dir: &Path,
+    server: &Server,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     if args.no_node {
-        ready(&server);
+        ready(server);
         signals.next().await;
         return Ok(());
     }
-    let socket = server::node_socket(&data_dir);
-    let node = node_process(&data_dir, &socket, args.oci_runtime.as_deref());
+    let socket = server::node_socket(data_dir);
+    let node = node_process(data_dir, &socket, args.oci_runtime.as_deref());
     let lb = lb_process(
-        &lb_process::data_dir(&data_dir),
+        &lb_process::data_dir(data_dir),
         &socket,
-        &node_process::data_dir(&data_dir),
+        &node_process::data_dir(data_dir),
     );
     tokio::select! {
         ended = node.keep(Keep::Running) => return ended,
@@ -90,11 +103,11 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
                 server.nodes.wait_for_node(),
                 server.load_balancers.wait_for_process(),
             );
-            ready(&server);
+            ready(server);
             std::future::pending().await
         } => {}
     }
-    stop(&server, &node, &lb, &mut signals).await
+    stop(server, &node, &lb, signals).await
 }
 
 fn ready(server: &Server) {

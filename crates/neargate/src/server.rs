@@ -14,6 +14,7 @@ use neargate_control::acm::{AcmService, Authority};
 use neargate_control::clock::Clock;
 use neargate_control::ecs::services::{Reconciler, ServiceBoard};
 use neargate_control::elbv2::{DataPlane, Elbv2Service, NoDataPlane};
+use neargate_control::functions::{Functions, NoFunctions};
 use neargate_control::iam::IamService;
 use neargate_control::lb::{LbApi, LbControl, LbSettings};
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
@@ -21,6 +22,7 @@ use neargate_control::secrets::Secrets;
 use neargate_control::state::State;
 use neargate_control::{ec2, ecr, ecs, elbv2, logs, sts};
 use neargate_domain::Scope;
+use neargate_functions::RegisteredFunctions;
 use neargate_lb_api::lb_service_server::LbServiceServer;
 use neargate_log_store::LogStore;
 use neargate_node_api::node_service_server::NodeServiceServer;
@@ -48,6 +50,8 @@ pub struct ServerConfig {
     pub listeners_on_loopback: bool,
     /// Nodes and load balancers will connect; otherwise nothing that the APIs order is carried out.
     pub has_nodes: bool,
+    /// The file that says what stands behind the functions that hooks name.
+    pub functions: Option<PathBuf>,
 }
 
 /// A control plane that serves.
@@ -59,6 +63,7 @@ pub struct Server {
     pub data_plane: Arc<dyn DataPlane>,
     pub certificates: Certificates,
     pub services: Arc<Reconciler>,
+    pub functions: Arc<dyn Functions>,
     pub logs: LogStore,
     pub registry: Arc<Registry>,
     pub address: SocketAddr,
@@ -104,6 +109,13 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         listen: address,
     });
     let certificates = open_certificates(&config)?;
+    let functions: Arc<dyn Functions> = match &config.functions {
+        Some(file) => Arc::new(RegisteredFunctions::open(
+            file,
+            format!("http://{address}"),
+        )?),
+        None => Arc::new(NoFunctions),
+    };
     let load_balancers = LbControl::new(
         state.clone(),
         certificates.secrets.clone(),
@@ -140,6 +152,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         data_plane,
         certificates,
         services,
+        functions,
         logs: log_store,
         registry,
         address,
