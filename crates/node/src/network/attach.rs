@@ -85,6 +85,8 @@ impl Network {
         )?;
         if interface.relays {
             links.take_in_all(TASK_DEVICE).await?;
+            // The kernel's reverse-path filters, where they are on, let no sender pass by a device without an address.
+            self.links.add_address(index, self.node_address, 32).await?;
         }
         Ok((index, links))
     }
@@ -158,9 +160,16 @@ impl Network {
         self.links
             .add_neighbour(index, interface.address, interface.mac)
             .await?;
-        let relay_mark = self.book.lock().await.relay_mark(interface);
-        if let Some(mark) = relay_mark {
-            self.links.lead_all(interface.address, index, mark).await?;
+        if interface.relays {
+            let (relay, vpc) = {
+                let book = self.book.lock().await;
+                let attached = book.tasks.get(task).ok_or(NetworkError::Closed)?;
+                let vpc = book.saved.vpcs.get(&attached.vpc);
+                let relay = book.relay_mark(interface);
+                let marks = relay.zip(vpc.map(|vpc| mark(vpc.number)));
+                marks.ok_or(NetworkError::Closed)?
+            };
+            relays::lead_back(&self.links, interface, index, (relay, vpc)).await?;
         }
         self.add_routes(task, interface.address, index).await
     }

@@ -8,7 +8,7 @@
 use super::{
     error::{NetworkError, Result},
     links::Links,
-    model::EniId,
+    model::{EniId, Interface},
 };
 use std::collections::BTreeMap;
 
@@ -21,6 +21,20 @@ const MARK_BASE: u32 = 0x4e48_0000;
 /// The mark of the flows that an interface begins, also the number of the table that leads their answers back.
 pub fn mark(number: u32) -> u32 {
     MARK_BASE + number
+}
+
+/// Leads the answers to an interface whose device is up.
+pub async fn lead_back(
+    links: &Links,
+    interface: &Interface,
+    index: u32,
+    (relay, vpc): (u32, u32),
+) -> Result<()> {
+    links.lead_all(interface.address, index, relay).await?;
+    // Where reverse-path filters are on, the kernel asks of an answer whether its sender could be reached from here:
+    // as if a packet with the same mark came by this device.
+    let veth = interface.eni.veth();
+    links.add_device_rule(&veth, relay, vpc).await
 }
 
 /// Claims a number, as VPCs do: the kernel refuses to have a routing rule twice.
@@ -43,7 +57,8 @@ pub async fn restore(links: &Links, number: u32) -> Result<()> {
     links.add_mark_rule(mark(number)).await.map(drop)
 }
 
-pub async fn release(links: &Links, number: u32) -> Result<()> {
+pub async fn release(links: &Links, eni: &EniId, number: u32) -> Result<()> {
     links.flush_table(mark(number)).await?;
+    links.remove_device_rule(&eni.veth(), mark(number)).await?;
     links.remove_mark_rule(mark(number)).await
 }

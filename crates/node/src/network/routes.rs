@@ -111,6 +111,28 @@ impl Links {
         }
     }
 
+    /// Routes what comes with a mark by a device by another table than [`Links::add_mark_rule`] says.
+    pub async fn add_device_rule(&self, device: &str, mark: u32, table: u32) -> Result<()> {
+        let mut request = self.handle.rule().add().v4();
+        *request.message_mut() = device_rule(device, mark);
+        let table = RuleAttribute::Table(table);
+        request.message_mut().attributes.push(table);
+        match request.execute().await {
+            Err(error) if errno(&error) == Some(Errno::EEXIST) => Ok(()),
+            done => done.doing(|| format!("add the routing rule for {device} and mark {mark:#x}")),
+        }
+    }
+
+    pub async fn remove_device_rule(&self, device: &str, mark: u32) -> Result<()> {
+        let rule = device_rule(device, mark);
+        match self.handle.rule().del(rule).execute().await {
+            Err(error) if errno(&error) == Some(Errno::ENOENT) => Ok(()),
+            done => {
+                done.doing(|| format!("remove the routing rule for {device} and mark {mark:#x}"))
+            }
+        }
+    }
+
     /// Leads everything in one routing table to the address behind a device.
     pub async fn lead_all(&self, address: Ipv4Addr, index: u32, table: u32) -> Result<()> {
         let all = route().gateway(address).output_interface(index).onlink();
@@ -196,6 +218,20 @@ fn task_route(address: Ipv4Addr, index: u32) -> RouteMessageBuilder<Ipv4Addr> {
         .destination_prefix(address, 32)
         .output_interface(index)
         .scope(RouteScope::Link)
+}
+
+/// Before the rule of the mark alone.
+fn device_rule(device: &str, mark: u32) -> RuleMessage {
+    let mut rule = RuleMessage::default();
+    rule.header.family = AddressFamily::Inet;
+    rule.header.action = RuleAction::ToTable;
+    rule.attributes = vec![
+        RuleAttribute::FwMark(mark),
+        RuleAttribute::Iifname(device.to_owned()),
+        RuleAttribute::Priority(RULE_PRIORITY - 1),
+        RuleAttribute::Protocol(PROTOCOL),
+    ];
+    rule
 }
 
 fn mark_rule(mark: u32) -> RuleMessage {

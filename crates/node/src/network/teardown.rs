@@ -138,7 +138,7 @@ impl Network {
             return Ok(());
         }
         for (eni, number) in unused {
-            relays::release(&self.links, number).await?;
+            relays::release(&self.links, &eni, number).await?;
             book.saved.relays.remove(&eni);
         }
         self.save(&book.saved).await
@@ -245,8 +245,8 @@ impl Network {
         for record in book.saved.vpcs.values() {
             vpc::remove(&self.links, record).await?;
         }
-        for &number in book.saved.relays.values() {
-            relays::release(&self.links, number).await?;
+        for (eni, &number) in &book.saved.relays {
+            relays::release(&self.links, eni, number).await?;
         }
         forwarding::close_uplinks(&book.saved.opened_uplinks);
         drop(self.firewall);

@@ -40,6 +40,9 @@ fn seen(place: At, sender: Ipv4Addr) -> Option<Ipv4Addr> {
 fn a_target_sees_the_client_and_its_answers_find_the_relay() {
     in_lab(|lab| async move {
         let network = lab.open().await;
+        // Distributions differ in it; the strictest must not hurt.
+        sh("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter");
+        lab.world();
         let open = policy_with(&["all * 0.0.0.0/0"]);
         network.apply_policy(&open).await.expect("policy");
         let client = attach(&network, CLIENT, &["sg-client"]).await;
@@ -55,7 +58,6 @@ fn a_target_sees_the_client_and_its_answers_find_the_relay() {
             ("by another", second, address(CLIENT), Some(address(CLIENT))),
             ("the world", relay, outside, Some(outside)),
             ("itself", relay, address(RELAY), Some(address(RELAY))),
-            ("nobody's", second, address(99), Some(address(99))),
             ("the target", relay, address(TARGET), None),
             ("a task lies", (&client).into(), address(99), None),
         ] {
