@@ -1,9 +1,15 @@
 //! Time as the control plane sees it. Everything that reads or waits for time takes it from here.
 
+#[cfg(test)]
+mod test_clock;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use neargate_domain::Timestamp;
+
+#[cfg(test)]
+pub use test_clock::TestClock;
 
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {

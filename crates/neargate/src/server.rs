@@ -10,7 +10,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use neargate_aws_wire::auth::Authenticator;
 use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
-use neargate_control::acm::{AcmService, Authority};
+use neargate_control::acm::{self, AcmService, Authority};
 use neargate_control::clock::Clock;
 use neargate_control::ecs::services::{Reconciler, ServiceBoard};
 use neargate_control::elbv2::{DataPlane, Elbv2Service, NoDataPlane};
@@ -201,6 +201,11 @@ async fn run_controllers(server: Arc<Server>) {
             server.load_balancers.run(),
             elbv2::drain::run(&server.state),
             elbv2::activation::run(&server.state, &*server.data_plane),
+            acm::renewal::run(
+                &server.state,
+                &server.certificates.secrets,
+                &server.certificates.authority
+            ),
             server.services.run(),
         )
     };

@@ -8,7 +8,7 @@ use neargate_aws_wire::service::RequestContext;
 use neargate_domain::Arn;
 
 use super::records::{CertificateRecord, Issued, Origin};
-use super::{errors, keys};
+use super::{errors, keys, renewal};
 use crate::certificates::{Facts, facts_of, load_balancers_using};
 use crate::scope_of;
 use crate::state::{Attempt, Changes, State, Stored};
@@ -69,6 +69,7 @@ fn detail(
         domain_name: Some(record.domain_name.clone()),
         subject_alternative_names: Some(record.subject_alternative_names.clone()),
         status: Some(status(facts.as_ref(), state)),
+        renewal_eligibility: Some(renewal::eligibility(record, !used_by.is_empty())),
         in_use_by: Some(used_by.into_iter().collect()),
         ..Default::default()
     };
@@ -102,21 +103,15 @@ fn detail(
         Origin::Imported { at } => {
             detail.r#type = Some(CertificateType::Imported);
             detail.imported_at = Some(at.to_jiff());
-            detail.renewal_eligibility = Some(RenewalEligibility::Ineligible);
         }
         Origin::Issued(issued) => {
             detail.r#type = Some(CertificateType::AmazonIssued);
             detail.issued_at = Some(record.created_at.to_jiff());
-            let eligible = issued.exportable || detail.in_use_by.iter().flatten().next().is_some();
-            detail.renewal_eligibility = Some(if eligible {
-                RenewalEligibility::Eligible
-            } else {
-                RenewalEligibility::Ineligible
-            });
             detail.options = Some(options(issued));
             let names = record.subject_alternative_names.iter();
-            detail.domain_validation_options =
-                Some(names.map(|name| validation(name, issued)).collect());
+            let validations: Vec<_> = names.map(|name| validation(name, issued)).collect();
+            detail.renewal_summary = renewal::summary(record, &validations);
+            detail.domain_validation_options = Some(validations);
         }
     }
     detail

@@ -5,8 +5,8 @@ use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 
 use super::describe::status;
-use super::keys;
 use super::records::{CertificateRecord, Origin};
+use super::{keys, renewal};
 use crate::certificates::{Facts, Usage, facts_of, load_balancers_using};
 use crate::page::{decode_token, encode_token};
 use crate::scope_of;
@@ -141,14 +141,13 @@ fn summary(
 ) -> CertificateSummary {
     let names = &record.subject_alternative_names;
     let in_use = usage.contains_key(&record.arn());
-    let (kind, imported_at, issued_at, exported, renewable) = match &record.origin {
-        Origin::Imported { at } => (CertificateType::Imported, Some(at), None, None, false),
+    let (kind, imported_at, issued_at, exported) = match &record.origin {
+        Origin::Imported { at } => (CertificateType::Imported, Some(at), None, None),
         Origin::Issued(issued) => (
             CertificateType::AmazonIssued,
             None,
             Some(&record.created_at),
             Some(issued.exported),
-            in_use || issued.exportable,
         ),
     };
     CertificateSummary {
@@ -180,11 +179,7 @@ fn summary(
         managed_by: None,
         not_after: Some(facts.not_after.to_jiff()),
         not_before: Some(facts.not_before.to_jiff()),
-        renewal_eligibility: Some(if renewable {
-            RenewalEligibility::Eligible
-        } else {
-            RenewalEligibility::Ineligible
-        }),
+        renewal_eligibility: Some(renewal::eligibility(record, in_use)),
         revoked_at: None,
         status: Some(status(Some(facts), state)),
         subject_alternative_name_summaries: Some(

@@ -44,8 +44,11 @@ pub struct Issued {
     pub validation_domains: BTreeMap<String, String>,
     pub transparency_logging: bool,
     pub exportable: bool,
+    /// Since it was issued or last renewed.
     pub exported: bool,
     pub idempotency_token: Option<String>,
+    #[serde(default)]
+    pub renewed_at: Option<Timestamp>,
 }
 
 /// RequestCertificate with the same token answers the same certificate.

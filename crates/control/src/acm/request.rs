@@ -11,6 +11,7 @@ use neargate_domain::{Scope, Timestamp, id};
 use rand::Rng as _;
 
 use super::authority::{Authority, AuthorityError, KeyKind};
+use super::issue::{IssueError, issue};
 use super::records::{CertificateRecord, IdempotencyRecord, Issued, Origin, arn_of};
 use super::{domain_name, errors, keys, tags};
 use crate::scope_of;
@@ -59,33 +60,27 @@ pub async fn request(
         return Ok(answer(&scope, &known));
     }
     let now = state.now();
-    let issued = {
-        let (authority, names) = (authority.clone(), names.clone());
-        tokio::task::spawn_blocking(move || authority.issue(&names, kind, now)).await
-    };
-    let issued = match issued {
-        Ok(Ok(issued)) => issued,
-        Ok(Err(AuthorityError::Certificate(error))) => {
+    let id = id::uuid(&mut rand::rng());
+    let arn = arn_of(&scope, &id);
+    let fresh = match issue(authority, secrets, &arn, &names, kind, now).await {
+        Ok(fresh) => fresh,
+        Err(IssueError::Authority(AuthorityError::Certificate(error))) => {
             return Err(errors::invalid_parameter(format!(
                 "The certificate cannot be issued: {error}"
             )));
         }
-        Ok(Err(error)) => return Err(failed(&error)),
+        Err(IssueError::Secrets(error)) => return Err(errors::secrets(&error)),
         Err(error) => return Err(failed(&error)),
     };
-    let id = id::uuid(&mut rand::rng());
-    let sealed_private_key = secrets
-        .seal(&arn_of(&scope, &id), issued.private_key.expose())
-        .map_err(|error| errors::secrets(&error))?;
     let options = request.options.clone().unwrap_or_default();
     let record = CertificateRecord {
         id: id.clone(),
         scope: scope.clone(),
         domain_name: request.domain_name.clone(),
         subject_alternative_names: names.clone(),
-        certificate_pem: issued.certificate_pem,
-        chain_pem: Some(authority.certificate_pem().to_owned()),
-        sealed_private_key,
+        certificate_pem: fresh.certificate_pem,
+        chain_pem: Some(fresh.chain_pem),
+        sealed_private_key: fresh.sealed_private_key,
         created_at: now,
         origin: Origin::Issued(Issued {
             validation_method: request
@@ -99,6 +94,7 @@ pub async fn request(
             exportable: options.export == Some(CertificateExport::Enabled),
             exported: false,
             idempotency_token: request.idempotency_token.clone(),
+            renewed_at: None,
         }),
         tags,
     };

@@ -1,6 +1,7 @@
 //! The ACM API on a real store, with an authority of the test's own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use neargate_aws_api::acm::Acm as _;
@@ -10,15 +11,20 @@ use neargate_domain::Timestamp;
 use neargate_store::EmbeddedStore;
 
 use super::authority::{Authority, KeyKind};
-use super::{AcmService, CertificateRecord, keys};
+use super::{AcmService, CertificateRecord, keys, renewal};
 use crate::certificates;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock, TestClock};
+use crate::elbv2;
+use crate::elbv2::listener_records::{Action, ActionRecord, FixedResponse, ListenerRecord};
+use crate::elbv2::names::LoadBalancerId;
+use crate::elbv2::records::{LoadBalancerKind, Protocol};
 use crate::secrets::Secrets;
-use crate::state::State;
+use crate::state::{Changes, State};
 
 struct Fixture {
     acm: AcmService,
     state: State,
+    clock: Arc<TestClock>,
     secrets: Arc<Secrets>,
     authority: Arc<Authority>,
     context: RequestContext,
@@ -29,13 +35,15 @@ impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
-        let state = State::new(Arc::new(store), Arc::new(SystemClock::new(1.0)));
+        let clock = Arc::new(TestClock::new(SystemClock::new(1.0).now(), 1));
+        let state = State::new(Arc::new(store), clock.clone());
         let secrets = Arc::new(Secrets::open(&directory.path().join("secrets.key")).unwrap());
         let authority =
             Arc::new(Authority::open(&directory.path().join("ca"), &secrets, state.now()).unwrap());
         Self {
             acm: AcmService::new(state.clone(), secrets.clone(), authority.clone()),
             state,
+            clock,
             secrets,
             authority,
             context: RequestContext {
@@ -67,6 +75,54 @@ impl Fixture {
         };
         let answer = self.acm.describe_certificate(&self.context, request).await;
         answer.unwrap().certificate.unwrap()
+    }
+
+    /// A listener that serves a certificate, as far as ACM looks at it.
+    async fn put_to_use(&self, arn: &str) {
+        let scope = crate::scope_of(&self.context);
+        let load_balancer = LoadBalancerId {
+            kind: LoadBalancerKind::Application,
+            name: "web".to_owned(),
+            id: "0000000000000001".to_owned(),
+        };
+        let listener = ListenerRecord {
+            scope: scope.clone(),
+            load_balancer,
+            id: "0000000000000002".to_owned(),
+            port: 443,
+            protocol: Protocol::Https,
+            ssl_policy: None,
+            default_certificate: Some(arn.to_owned()),
+            certificates: Vec::new(),
+            alpn_policy: None,
+            default_rule_id: "0000000000000003".to_owned(),
+            default_action: ActionRecord {
+                action: Action::FixedResponse(FixedResponse {
+                    status_code: 200,
+                    content_type: None,
+                    message_body: None,
+                }),
+                order: None,
+            },
+            rules: Vec::new(),
+            attributes: Default::default(),
+            tags: Default::default(),
+            default_rule_tags: Default::default(),
+            created_at: self.state.now(),
+        };
+        let key = elbv2::keys::listener(&scope, &listener.load_balancer.id, &listener.id);
+        let mut changes = Changes::new();
+        changes.create(&key, &listener);
+        self.state.commit(changes).await.unwrap();
+    }
+
+    async fn export(&self, arn: &str) {
+        let request = ExportCertificateRequest {
+            certificate_arn: arn.into(),
+            passphrase: "secret".into(),
+        };
+        let exported = self.acm.export_certificate(&self.context, request).await;
+        exported.unwrap();
     }
 
     async fn import(
@@ -398,4 +454,113 @@ async fn a_certificate_that_is_gone_is_unknown() {
         certificates::find(&fixture.state, &arn).await.unwrap(),
         None
     );
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[tokio::test]
+async fn certificates_that_somebody_has_are_renewed_before_they_end() {
+    let fixture = Fixture::new();
+    let in_use = fixture
+        .request(|r| {
+            r.subject_alternative_names = Some(vec!["*.example.com".into()]);
+            r.key_algorithm = Some(KeyAlgorithm::EcSecp384r1);
+        })
+        .await;
+    fixture.put_to_use(&in_use).await;
+    let exported = fixture
+        .request(|r| {
+            r.options = Some(CertificateOptions {
+                export: Some(CertificateExport::Enabled),
+                ..Default::default()
+            });
+        })
+        .await;
+    fixture.export(&exported).await;
+    let idle = fixture.request(|_| {}).await;
+    let imported = fixture.import(|_| {}).await.unwrap();
+    let all = [&in_use, &exported, &idle, &imported];
+    let mut before = Vec::new();
+    for arn in all {
+        before.push(fixture.describe(arn).await);
+    }
+    let eligible = |details: &[CertificateDetail]| -> Vec<_> {
+        let eligible = RenewalEligibility::Eligible;
+        let one = |detail: &CertificateDetail| detail.renewal_eligibility == Some(eligible);
+        details.iter().map(one).collect()
+    };
+    assert_eq!(eligible(&before), [true, true, false, false]);
+    let pass = || renewal::pass(&fixture.state, &fixture.secrets, &fixture.authority);
+    let end = Timestamp::from(before[0].not_after.unwrap());
+    let due = end.plus_millis(-60 * 24 * 3600 * 1000);
+    assert_eq!(
+        pass().await.unwrap(),
+        Some(due),
+        "nothing is due for 335 days"
+    );
+    fixture.clock.advance(DAY * 334);
+    assert_eq!(pass().await.unwrap(), Some(due));
+    assert_eq!(fixture.describe(&in_use).await, before[0]);
+
+    fixture.clock.advance(DAY);
+    pass().await.unwrap();
+    let mut after = Vec::new();
+    for arn in all {
+        after.push(fixture.describe(arn).await);
+    }
+    let renewed: Vec<_> = before
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| before.serial != after.serial)
+        .collect();
+    assert_eq!(renewed, [true, true, false, false]);
+    assert_eq!(
+        eligible(&after),
+        [true, false, false, false],
+        "who exported it has the old one"
+    );
+    let (old, new) = (&before[0], &after[0]);
+    assert!(new.not_after > old.not_after);
+    assert_eq!(new.subject_alternative_names, old.subject_alternative_names);
+    assert_eq!(new.key_algorithm, Some(KeyAlgorithm::EcSecp384r1));
+    let summary = new.renewal_summary.clone().unwrap();
+    assert_eq!(summary.renewal_status, RenewalStatus::Success);
+    assert_eq!(Timestamp::from(summary.updated_at), fixture.state.now());
+    assert_eq!(
+        Some(summary.domain_validation_options),
+        new.domain_validation_options
+    );
+    assert_eq!(old.renewal_summary, None);
+    let served = certificates::find(&fixture.state, &in_use)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        certificates::facts_of(&served.chain_pem).unwrap().serial,
+        new.serial.clone().unwrap()
+    );
+    served.private_key(&fixture.secrets).unwrap();
+}
+
+#[tokio::test]
+async fn the_reconciler_wakes_when_a_certificate_is_due() {
+    let fixture = Fixture::new();
+    let arn = fixture.request(|_| {}).await;
+    let first = fixture.describe(&arn).await;
+    let reconciler = tokio::spawn({
+        let (state, secrets) = (fixture.state.clone(), fixture.secrets.clone());
+        let authority = fixture.authority.clone();
+        async move { renewal::run(&state, &secrets, &authority).await }
+    });
+    // Put to use while it sleeps: the next day's pass sees it.
+    fixture.put_to_use(&arn).await;
+    for _ in 0..335 {
+        tokio::task::yield_now().await;
+        fixture.clock.advance(DAY);
+    }
+    while fixture.describe(&arn).await.serial == first.serial {
+        assert!(!reconciler.is_finished());
+        tokio::task::yield_now().await;
+    }
+    reconciler.abort();
 }

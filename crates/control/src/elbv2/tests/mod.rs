@@ -1,22 +1,20 @@
 //! Load balancing on a real store, where what matters is not on the wire: time, conflicts, transactions of others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use neargate_aws_api::elbv2::Elbv2 as _;
 use neargate_aws_wire::service::RequestContext;
 use neargate_domain::{Scope, Timestamp};
 use neargate_store::EmbeddedStore;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::records::TargetGroupRecord;
 use super::targets::{NewTarget, TargetName};
 use super::*;
-use crate::clock::Clock;
+use crate::clock::TestClock;
 use crate::state::{Changes, Stored};
 
 /// Calls an operation that must work; request and answer are JSON with the model's names.
@@ -33,48 +31,6 @@ macro_rules! call {
 
 mod shared;
 mod times;
-
-/// Time that stands until a test moves it.
-struct TestClock {
-    now: AtomicI64,
-    moved: Notify,
-    /// AWS's seconds that pass in one.
-    scale: u32,
-}
-
-impl TestClock {
-    fn advance(&self, duration: Duration) {
-        let millis = i64::try_from(duration.as_millis()).unwrap();
-        self.now.fetch_add(millis, Ordering::SeqCst);
-        self.moved.notify_waiters();
-    }
-}
-
-#[async_trait]
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.now.load(Ordering::SeqCst))
-    }
-
-    fn scaled(&self, duration: Duration) -> Duration {
-        duration / self.scale
-    }
-
-    async fn wait(&self, duration: Duration) {
-        let millis = i64::try_from(self.scaled(duration).as_millis()).unwrap();
-        self.wait_until(self.now().plus_millis(millis)).await;
-    }
-
-    async fn wait_until(&self, at: Timestamp) {
-        loop {
-            let moved = self.moved.notified();
-            if self.now() >= at {
-                return;
-            }
-            moved.await;
-        }
-    }
-}
 
 /// A data plane that serves what a test says.
 #[derive(Default)]
@@ -117,11 +73,7 @@ impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
-        let clock = Arc::new(TestClock {
-            now: AtomicI64::new(1_000_000),
-            moved: Notify::new(),
-            scale: 60,
-        });
+        let clock = Arc::new(TestClock::new(Timestamp(1_000_000), 60));
         let state = State::new(Arc::new(store), clock.clone());
         let plane = Arc::new(TestPlane::default());
         let scope = Scope::new("123456789012", "eu-west-1");
