@@ -39,6 +39,12 @@ pub async fn find_ecs(
     }
 }
 
+/// Adds to a transaction that files something new under an application that the application is there. It is written
+/// again, so that whoever deletes or renames it at the same time, and looked at what is filed there before, looks again.
+pub fn pin(changes: &mut Changes, application: &Stored<ApplicationRecord>) {
+    changes.replace(application, &application.record);
+}
+
 /// <https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_CreateApplication.html>
 pub async fn create(
     state: &State,

@@ -16,5 +16,7 @@ pub mod records;
 mod revisions;
 mod service;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub use service::CodeDeployService;

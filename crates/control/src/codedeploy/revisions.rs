@@ -107,8 +107,8 @@ pub enum Purpose<'a> {
     Deploy,
 }
 
-/// Adds to a transaction that an application has a revision. The caller's transaction must hold on to the application,
-/// or to a deployment group of it.
+/// Adds to a transaction that an application has a revision. The transaction must pin the application
+/// ([`applications::pin`]) or write a deployment group of it.
 pub async fn register_in(
     state: &State,
     changes: &mut Changes,
@@ -165,7 +165,7 @@ pub async fn register(
                 description: input.description.as_deref(),
             };
             let mut changes = Changes::new();
-            changes.require(&application);
+            applications::pin(&mut changes, &application);
             register_in(state, &mut changes, &scope, name, &content, purpose).await?;
             state.commit(changes).await?;
             Ok::<_, Attempt<ApiError>>(())

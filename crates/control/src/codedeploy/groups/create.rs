@@ -76,7 +76,8 @@ pub async fn create(
                 target_revision: None,
             };
             let mut changes = Changes::new();
-            changes.require(&application).create(&record.key(), &record);
+            applications::pin(&mut changes, &application);
+            changes.create(&record.key(), &record);
             config.pin(&mut changes);
             service::claim(state, &mut changes, None, &record).await?;
             state.commit(changes).await?;
