@@ -1,6 +1,6 @@
 //! The control plane in one process: state, services, registry, and the sockets that they are reached by.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -241,6 +241,14 @@ fn serve_nodes(server: &Arc<Server>, socket: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Docker takes a registry without TLS on loopback only, and knows that by the name.
+fn registry_endpoint(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => format!("http://localhost:{}", address.port()),
+        _ => format!("http://{address}"),
+    }
+}
+
 fn http(
     server: &Arc<Server>,
     config: &ServerConfig,
@@ -262,10 +270,10 @@ fn http(
             addresses,
             server.data_plane.clone(),
         ))),
-        neargate_aws_api::ecr::service(Arc::new(ecr::EcrService::new(
-            server.registry.clone(),
-            server.state.clock().clone(),
-        ))),
+        neargate_aws_api::ecr::service(Arc::new(
+            ecr::EcrService::new(server.registry.clone(), server.state.clock().clone())
+                .reached_at(registry_endpoint(server.address)),
+        )),
         neargate_aws_api::logs::service(Arc::new(logs::LogsService::new(
             server.state.clone(),
             server.logs.clone(),

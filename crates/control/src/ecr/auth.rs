@@ -25,7 +25,11 @@ pub async fn get_token(
     let expires_at = service.now().plus_millis(TOKEN_TTL_MS);
     let data = ids.iter().map(|id| {
         let scope = scope_of(context, Some(id));
-        let endpoint = format!("https://{}", records::registry_host(&scope));
+        // The password says whose registry it is, wherever that is reached.
+        let endpoint = service
+            .endpoint
+            .clone()
+            .unwrap_or_else(|| format!("https://{}", records::registry_host(&scope)));
         let password = service
             .registry
             .sign_token(&Grant::Registry { scope, expires_at });

@@ -36,11 +36,23 @@ use crate::clock::Clock;
 pub struct EcrService {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
+    endpoint: Option<String>,
 }
 
 impl EcrService {
     pub fn new(registry: Arc<Registry>, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, clock }
+        Self {
+            registry,
+            clock,
+            endpoint: None,
+        }
+    }
+
+    /// Where `docker login` reaches the registry, such as `http://localhost:4566`. Without, it is told AWS's host names,
+    /// which lead to AWS.
+    pub fn reached_at(mut self, endpoint: String) -> Self {
+        self.endpoint = Some(endpoint);
+        self
     }
 
     fn now(&self) -> Timestamp {
