@@ -1,7 +1,7 @@
 //! A small web service without dependencies, to deploy on ECS: it says who answers.
 //!
 //! `GET /` names the version, the task's host name and how many requests this task has had; `GET /health` is for
-//! health checks. It logs a line per request. Stopping it needs `initProcessEnabled`, as for any program that does not
+//! health checks. Every answer has the first two in its headers too. It logs a line per request. Stopping it needs `initProcessEnabled`, as for any program that does not
 //! handle SIGTERM as process 1.
 
 use std::env;
@@ -49,19 +49,32 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
         let mut stream = stream;
         write!(
             stream,
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Version: {}\r\nX-Task: {}\r\n\r\n{body}",
+            body.len(),
+            version(),
+            host(),
         )?;
     }
 }
 
 fn greeting() -> String {
-    let variable = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let count = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
     format!(
         "{} from {} (version {}, request {count})\n",
         variable("GREETING", "Hello"),
-        variable("HOSTNAME", "somewhere"),
-        variable("VERSION", env!("CARGO_PKG_VERSION")),
+        host(),
+        version(),
     )
+}
+
+fn version() -> String {
+    variable("VERSION", env!("CARGO_PKG_VERSION"))
+}
+
+fn host() -> String {
+    variable("HOSTNAME", "somewhere")
+}
+
+fn variable(name: &str, default: &str) -> String {
+    env::var(name).unwrap_or_else(|_| default.to_owned())
 }
