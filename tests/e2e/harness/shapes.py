@@ -38,7 +38,7 @@ def problems_of(operation: OperationModel, status: int, headers, body: bytes):
     names = {name.lower() for name in headers}
     if not names & {"x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id"}:
         yield "no request id"
-    protocol = operation.service_model.protocol
+    protocol = operation.service_model.resolved_protocol
     if protocol in ("json",):
         yield from _json_problems(operation, status, headers, body)
     else:
@@ -127,7 +127,7 @@ def _is_scalar(kind: str, value) -> bool:
 def _xml_problems(operation, status, body):
     root = ElementTree.fromstring(body)
     names = {element.tag.rpartition("}")[2] for element in root.iter()}
-    ec2 = operation.service_model.protocol == "ec2"
+    ec2 = operation.service_model.resolved_protocol == "ec2"
     if status >= 300:
         if not {"Error", "Code", "Message"} <= names:
             yield f"an error with {sorted(names)}"

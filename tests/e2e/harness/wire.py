@@ -20,7 +20,7 @@ class Answer:
     body: bytes
 
     def code(self, operation: OperationModel) -> str:
-        if operation.service_model.protocol == "json":
+        if operation.service_model.resolved_protocol == "json":
             return json.loads(self.body).get("__type", "").split("#")[-1]
         return next(element.text for element in ElementTree.fromstring(self.body).iter() if element.tag.endswith("Code"))
 
@@ -34,10 +34,10 @@ class Caller:
     def call(self, operation: OperationModel, parameters: dict, name: str = "") -> Answer:
         model = operation.service_model
         name = name or operation.name
-        if model.protocol == "json":
+        if model.resolved_protocol == "json":
             body = json.dumps(parameters).encode()
             return self.json(operation, body, name)
-        serializer = create_serializer(model.protocol, include_validation=False)
+        serializer = create_serializer(model.resolved_protocol, include_validation=False)
         form = serializer.serialize_to_request(parameters, operation)["body"] | {"Action": name}
         return self.form(model.signing_name, form)
 
