@@ -46,14 +46,15 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
             _ => ("404 Not Found", "nothing here\n".to_owned()),
         };
         println!("{} -> {status}", request.trim());
-        let mut stream = stream;
-        write!(
-            stream,
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Version: {}\r\nX-Task: {}\r\n\r\n{body}",
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Version: {}\r\nX-Task: {}\r\n\r\n",
             body.len(),
             version(),
             host(),
-        )?;
+        );
+        // At once: the second of two small writes would wait until the first is acknowledged.
+        let mut stream = stream;
+        stream.write_all((head + &body).as_bytes())?;
     }
 }
 
