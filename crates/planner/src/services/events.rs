@@ -56,6 +56,22 @@ pub(super) fn stopped_running<S: AsRef<str>>(service: &str, ids: &[S]) -> Servic
     )
 }
 
+/// Tasks left a full zone.
+pub(super) fn stopped_to_rebalance<S: AsRef<str>>(
+    service: &str,
+    zone: &str,
+    ids: &[S],
+) -> ServiceEvent {
+    event(
+        EventKind::TasksStopped,
+        format!(
+            "(service {service}) has stopped {} running tasks in {zone} due to AZ rebalancing: {}.",
+            ids.len(),
+            tasks(ids)
+        ),
+    )
+}
+
 pub(super) fn stopped_pending(service: &str, count: usize) -> ServiceEvent {
     event(
         EventKind::TasksStopped,

@@ -95,8 +95,10 @@ pub struct Leave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaveReason {
-    /// Too many, of an older version, in a crowded zone, or the service is deleted.
+    /// Too many, of an older version, or the service is deleted.
     Scaling,
+    /// In a full zone, when one in a thin zone has taken its place.
+    Rebalancing,
     /// It failed its health checks.
     Unhealthy,
     /// StopTask, or the container instance drains. The planner never says this, it is told.

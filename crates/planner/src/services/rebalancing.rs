@@ -4,6 +4,7 @@
 use super::events;
 use super::launching::Launcher;
 use super::pass::Pass;
+use super::plan::LeaveReason;
 use super::snapshot::{GroupState, Scheduling};
 use super::spread::Spread;
 use super::verdict::Condition;
@@ -57,7 +58,11 @@ pub(super) fn start(pass: &mut Pass<'_>, launcher: &mut Launcher) -> bool {
 /// Stops tasks in the full zones for those that are healthy in the thin ones.
 pub(super) fn stop(pass: &mut Pass<'_>) {
     let surplus = pass.groups[0].healthy().saturating_sub(pass.bounds.desired);
+    let first = pass.plan.leave.len();
     victims::send_away(pass, 0, surplus, |c| c == Condition::Healthy);
+    for leave in &mut pass.plan.leave[first..] {
+        leave.reason = LeaveReason::Rebalancing;
+    }
 }
 
 /// "Not with DAEMON, EXTERNAL, max percent 100"; and not while a deployment runs.

@@ -69,17 +69,25 @@ pub(super) fn register_drain_stop(pass: &mut Pass<'_>) {
 /// The events for tasks that this pass sends away.
 fn say_who_was_stopped(pass: &mut Pass<'_>) {
     let mut running = Vec::new();
+    let mut moved: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut pending = 0;
     for leave in &pass.plan.leave {
         debug_assert!(leave.reason != LeaveReason::Requested, "nobody asked");
-        match pass.seen.tasks.get(&leave.task).map(|task| task.stage) {
-            Some(Stage::Pending) => pending += 1,
+        match pass.seen.tasks.get(&leave.task) {
+            Some(task) if leave.reason == LeaveReason::Rebalancing => {
+                let from = moved.entry(task.zone.as_str()).or_default();
+                from.push(leave.task.clone());
+            }
+            Some(task) if task.stage == Stage::Pending => pending += 1,
             _ => running.push(leave.task.clone()),
         }
     }
     let name = pass.name();
     if !running.is_empty() {
         pass.say(events::stopped_running(name, &running));
+    }
+    for (zone, tasks) in moved {
+        pass.say(events::stopped_to_rebalance(name, zone, &tasks));
     }
     if pending > 0 {
         pass.say(events::stopped_pending(name, pending));

@@ -179,6 +179,17 @@ fn a_service_out_of_balance_is_evened_out_start_first() {
         ]
     );
     assert_eq!(begun.memory.expect("it remembers").rebalancing, Some(4));
+    let moved = plan(
+        &uneven(3, 2)
+            .but(|s| s.service.scheduling = Scheduling::Replica { desired: 4 })
+            .but(moving),
+        NOW,
+    );
+    assert_eq!(
+        messages(&moved)[0],
+        "(service web) has stopped 1 running tasks in a due to AZ rebalancing: (task t2)."
+    );
+    assert_eq!(moved.leave[0].reason, LeaveReason::Rebalancing);
     let done = plan(&uneven(2, 2).but(moving), NOW);
     assert_eq!(
         messages(&done)[0],
