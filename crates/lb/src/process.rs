@@ -120,7 +120,7 @@ impl Control {
         let health = Arc::new(HealthBoard::default());
         let connect = Arc::new(move |netns: Arc<str>, to| -> crate::health::Connecting {
             let namespaces = namespaces.clone();
-            Box::pin(async move { namespaces.tcp_towards(&netns, to)?.connect(to).await })
+            Box::pin(async move { namespaces.tcp_towards(&netns, None, to)?.connect(to).await })
         });
         Ok(Self {
             listeners: Listeners::new(Arc::clone(&shared), &workers),

@@ -4,10 +4,10 @@
 //! one system call and comes back.
 
 use nix::sched::{CloneFlags, setns};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -109,24 +109,46 @@ impl Namespaces {
         Ok(socket.into())
     }
 
-    /// An unbound UDP socket for talking to `to`.
-    pub fn udp_towards(&self, netns: &str, to: SocketAddr) -> io::Result<UdpSocket> {
+    /// A UDP socket for talking to `to`, with the address of another as the sender's if one is given.
+    pub fn udp_towards(
+        &self,
+        netns: &str,
+        sender: Option<SocketAddr>,
+        to: SocketAddr,
+    ) -> io::Result<UdpSocket> {
         let socket = self.within(netns, || {
             Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))
         })?;
         socket.set_nonblocking(true)?;
+        if let Some(sender) = sender {
+            send_as(SockRef::from(&socket), sender)?;
+        }
         socket.connect(&SockAddr::from(to))?;
         Ok(socket.into())
     }
 
     /// Begins a connection; `tokio::net::TcpSocket::connect` goes on from there.
-    pub fn tcp_towards(&self, netns: &str, to: SocketAddr) -> io::Result<tokio::net::TcpSocket> {
+    pub fn tcp_towards(
+        &self,
+        netns: &str,
+        sender: Option<SocketAddr>,
+        to: SocketAddr,
+    ) -> io::Result<tokio::net::TcpSocket> {
         let socket = self.within(netns, || match to {
             SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
             SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
         })?;
         socket.set_nodelay(true)?;
+        if let Some(sender) = sender {
+            send_as(SockRef::from(&socket), sender)?;
+        }
         Ok(socket)
+    }
+
+    /// Whether an address is one of this machine's own.
+    pub fn is_machines_own(&self, ip: IpAddr) -> bool {
+        // Nothing else can be bound; the socket is gone before anybody sees it.
+        UdpSocket::bind((ip, 0)).is_ok()
     }
 
     fn path(&self, netns: &str) -> io::Result<Option<PathBuf>> {
@@ -144,6 +166,14 @@ impl Namespaces {
             )),
         }
     }
+}
+
+/// Gives a socket the address of another, whose answers a node leads back to the socket's namespace.
+fn send_as(socket: SockRef<'_>, sender: SocketAddr) -> io::Result<()> {
+    socket.set_ip_transparent_v4(true)?;
+    // One client's flows to several listeners leave by one port of its.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(sender))
 }
 
 /// The loopback address that dev mode serves every listener's port on.

@@ -4,14 +4,14 @@
 //! [`serve_udp`]. A flow keeps its target for its whole life, whatever the tables after it say; what ends it early is
 //! told in [`flows`].
 //!
-//! What differs from AWS: flows are relayed by this process and not forwarded as packets, so a target sees the load
-//! balancer's own address also where AWS preserves the client's (`preserve_client_ip`, and always for UDP). The PROXY
-//! protocol tells it the client's. Access logs of TLS listeners are not written.
+//! Flows are relayed by this process and not forwarded as packets. Where a group preserves its clients' addresses, the
+//! socket towards the target has the client's ([`sender`]), and the node leads the answers back to it.
 
 pub mod choice;
 pub mod flows;
 pub mod proxy_protocol;
 pub mod relay;
+pub mod sender;
 pub mod silence;
 pub mod tcp;
 pub mod udp;

@@ -4,14 +4,14 @@ use super::choice::{FlowKey, choose};
 use super::flows::{self, Flow, Verdict};
 use super::proxy_protocol;
 use super::relay::{End, Pair, relay};
+use super::sender::sender;
 use super::silence::{forget_on_close, reset_on_close, segments_in};
 use crate::engine::{Client, Worker};
-use crate::table::{Endpoint, Target, TargetGroup, Transport};
+use crate::table::{Endpoint, Transport};
 use crate::tls::{self, Alpn, TargetAlpn};
 use crate::upstream::connect::connect;
-use crate::upstream::{ConnectError, Towards, UpstreamStream};
+use crate::upstream::{Towards, UpstreamStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -92,7 +92,16 @@ async fn forward(
         tracing::debug!(listener = %endpoint.listener.arn, "no target for a connection");
         return;
     };
-    let mut server = match reach(worker, endpoint, &group, &target, alpn, tls13).await {
+    let towards = Towards {
+        sender: sender(&worker.shared.namespaces, endpoint, &group, peer),
+        ..Towards::new(endpoint, &group, &target, tls13)
+    };
+    // A TLS target gets HTTP/2 negotiated where the client did.
+    let alpn = match alpn {
+        Alpn::Http2 => TargetAlpn::Http2,
+        _ => TargetAlpn::None,
+    };
+    let mut server = match connect(worker, &towards, alpn).await {
         Ok(server) => server,
         Err(error) => {
             tracing::debug!(target = %target.address, %error, "a connection was reset");
@@ -122,23 +131,6 @@ async fn forward(
     };
     let flow = flows::add(worker, &group, &target, u64::from(idle_secs) * 1000, true);
     converse(&mut client, &mut server, &flow).await;
-}
-
-/// Connects to the target. A TLS target gets HTTP/2 negotiated where the client did.
-async fn reach(
-    worker: &Worker,
-    endpoint: &Endpoint,
-    group: &Arc<TargetGroup>,
-    target: &Arc<Target>,
-    alpn: Alpn,
-    tls13: bool,
-) -> Result<UpstreamStream, ConnectError> {
-    let towards = Towards::new(endpoint, group, target, tls13);
-    let alpn = match alpn {
-        Alpn::Http2 => TargetAlpn::Http2,
-        _ => TargetAlpn::None,
-    };
-    connect(worker, &towards, alpn).await
 }
 
 async fn converse(client: &mut impl ClientStream, server: &mut UpstreamStream, flow: &Flow) {

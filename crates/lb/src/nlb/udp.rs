@@ -6,6 +6,7 @@
 
 use super::choice::{FlowKey, choose};
 use super::flows::{self, Watched};
+use super::sender::sender;
 use crate::engine::{Entry, Worker};
 use crate::table::{Endpoint, Transport};
 use crate::upstream::Towards;
@@ -99,10 +100,9 @@ async fn serve(worker: &Rc<Worker>, socket: UdpSocket, entry: &Entry) -> io::Res
 fn begin(worker: &Rc<Worker>, endpoint: &Endpoint, key: &FlowKey) -> Option<UdpFlow> {
     let (group, target) = choose(endpoint, key).ok()?;
     let towards = Towards::new(endpoint, &group, &target, false);
-    let made = worker
-        .shared
-        .namespaces
-        .udp_towards(&towards.netns, towards.address);
+    let namespaces = &worker.shared.namespaces;
+    let sender = sender(namespaces, endpoint, &group, key.client);
+    let made = namespaces.udp_towards(&towards.netns, sender, towards.address);
     match made.and_then(UdpSocket::from_std) {
         Ok(towards) => Some(UdpFlow {
             towards,

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -23,6 +24,8 @@ pub struct Towards {
     pub address: SocketAddr,
     /// Network namespace of the load balancer's interface; empty: the machine's own.
     pub netns: Arc<str>,
+    /// Whom the target sees; `None`: the interface.
+    pub sender: Option<SocketAddr>,
     pub secure: bool,
     /// Whether a handshake may agree on TLS 1.3.
     pub tls13: bool,
@@ -60,6 +63,7 @@ impl Towards {
             target: target.key,
             address: target.address,
             netns: Arc::clone(netns(endpoint, target)),
+            sender: None,
             secure: matches!(group.protocol, api::Protocol::Https | api::Protocol::Tls),
             tls13,
         }
@@ -81,18 +85,33 @@ fn netns<'t>(endpoint: &'t Endpoint, target: &Target) -> &'t Arc<str> {
         .map_or(&MACHINE, |interface| &interface.netns)
 }
 
+async fn reach(worker: &Worker, towards: &Towards) -> io::Result<TcpStream> {
+    let from = async |sender| {
+        let namespaces = &worker.shared.namespaces;
+        let socket = namespaces.tcp_towards(&towards.netns, sender, towards.address)?;
+        socket.connect(towards.address).await
+    };
+    match (from(towards.sender).await, towards.sender) {
+        // The client has a flow from that port to the target already, or had one until lately, by another listener.
+        (Err(error), Some(sender))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+            ) =>
+        {
+            from(Some(SocketAddr::new(sender.ip(), 0))).await
+        }
+        (reached, _) => reached,
+    }
+}
+
 /// Connects, with TLS if the group says so. `alpn` matters only then.
 pub async fn connect(
     worker: &Worker,
     towards: &Towards,
     alpn: TargetAlpn,
 ) -> Result<UpstreamStream, ConnectError> {
-    let socket = worker
-        .shared
-        .namespaces
-        .tcp_towards(&towards.netns, towards.address)
-        .map_err(ConnectError::Unreachable)?;
-    let stream = timeout(CONNECT_TIMEOUT, socket.connect(towards.address))
+    let stream = timeout(CONNECT_TIMEOUT, reach(worker, towards))
         .await
         .map_err(|_| ConnectError::TimedOut)?
         .map_err(ConnectError::Unreachable)?;
