@@ -12,6 +12,7 @@ use neargate_aws_wire::auth::Authenticator;
 use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
 use neargate_control::acm::{self, AcmService, Authority};
 use neargate_control::clock::Clock;
+use neargate_control::codedeploy::{CodeDeployService, Deployer};
 use neargate_control::ecs::services::{Reconciler, ServiceBoard};
 use neargate_control::elbv2::{DataPlane, Elbv2Service, NoDataPlane};
 use neargate_control::functions::{Functions, NoFunctions};
@@ -63,6 +64,7 @@ pub struct Server {
     pub data_plane: Arc<dyn DataPlane>,
     pub certificates: Certificates,
     pub services: Arc<Reconciler>,
+    pub deployer: Arc<Deployer>,
     pub functions: Arc<dyn Functions>,
     pub logs: LogStore,
     pub registry: Arc<Registry>,
@@ -145,6 +147,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         service_board.clone(),
         data_plane.clone(),
     );
+    let deployer = Deployer::new(state.clone(), service_board.clone(), functions.clone());
     let server = Arc::new(Server {
         state,
         nodes,
@@ -152,6 +155,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         data_plane,
         certificates,
         services,
+        deployer,
         functions,
         logs: log_store,
         registry,
@@ -207,6 +211,7 @@ async fn run_controllers(server: Arc<Server>) {
                 &server.certificates.authority
             ),
             server.services.run(),
+            server.deployer.run(),
         )
     };
     if let Err(error) = controllers.await {
@@ -259,7 +264,7 @@ fn http(
         neargate_aws_api::ecs::service(Arc::new(ecs::EcsService::new(
             server.state.clone(),
             addresses.clone(),
-            services,
+            services.clone(),
         ))),
         neargate_aws_api::ec2::service(Arc::new(ec2::Ec2Service::new(
             server.state.clone(),
@@ -286,6 +291,10 @@ fn http(
         neargate_aws_api::iam::service(Arc::new(IamService::new(
             server.state.clone(),
             server.certificates.secrets.clone(),
+        ))),
+        neargate_aws_api::codedeploy::service(Arc::new(CodeDeployService::new(
+            server.state.clone(),
+            services.clone(),
         ))),
         neargate_aws_api::sts::service(Arc::new(sts::StsService::new(server.state.clone()))),
     ];

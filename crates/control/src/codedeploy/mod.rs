@@ -7,6 +7,7 @@
 pub mod app_spec;
 mod applications;
 mod configs;
+mod deployments;
 mod errors;
 mod groups;
 pub mod keys;
@@ -19,4 +20,5 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+pub use deployments::Deployer;
 pub use service::CodeDeployService;

@@ -18,7 +18,7 @@ use neargate_domain::Scope;
 pub use create::create;
 pub use delete::delete;
 pub use read::{batch_get, get, list};
-pub use route::info as load_balancer_info;
+pub use route::{check_routing, info as load_balancer_info};
 pub use settings::{auto_rollback, blue_green, checked_alarms, checked_auto_rollback, style};
 pub use update::update;
 

@@ -2,6 +2,7 @@
 //! wire: transactions of several at once, and what deployments write. Errors and shapes: tests/e2e/test_codedeploy_api.py.
 
 mod at_once;
+mod deployments;
 mod groups;
 mod renames;
 mod revisions;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::records::GroupRecord;
 use super::{CodeDeployService, keys};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::ec2::AddressPool;
 use crate::ecs::EcsService;
 use crate::ecs::services::ServiceBoard;
@@ -68,6 +69,7 @@ struct Fixture {
     state: State,
     context: RequestContext,
     scope: Scope,
+    board: Arc<ServiceBoard>,
     subnets: Vec<String>,
     vpc: String,
     _directory: tempfile::TempDir,
@@ -76,9 +78,13 @@ struct Fixture {
 impl Fixture {
     /// With an application `app` and ECS services `web` and `other`, each behind a listener with a second target group.
     async fn new() -> Self {
+        Self::on(Arc::new(SystemClock::new(1.0))).await
+    }
+
+    async fn on(clock: Arc<dyn Clock>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
-        let state = State::new(Arc::new(store), Arc::new(SystemClock::new(1.0)));
+        let state = State::new(Arc::new(store), clock);
         let scope = Scope::new("123456789012", "eu-west-1");
         let topology = crate::ec2::ensure_default_vpc(&state, &scope)
             .await
@@ -90,8 +96,8 @@ impl Fixture {
         let addresses = AddressPool::default();
         let board = Arc::new(ServiceBoard::default());
         let fixture = Self {
-            deploy: CodeDeployService::new(state.clone()),
-            ecs: EcsService::new(state.clone(), addresses.clone(), board),
+            deploy: CodeDeployService::new(state.clone(), board.clone()),
+            ecs: EcsService::new(state.clone(), addresses.clone(), board.clone()),
             elb: Elbv2Service::new(state.clone(), addresses, Arc::new(NoDataPlane::default())),
             state,
             context: RequestContext {
@@ -102,6 +108,7 @@ impl Fixture {
                 host: "localhost".into(),
             },
             scope,
+            board,
             subnets: subnets.into_iter().map(|s| s.record.id).collect(),
             vpc,
             _directory: directory,

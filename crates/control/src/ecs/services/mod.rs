@@ -25,7 +25,8 @@ mod view;
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
-pub use self::board::ServiceBoard;
+pub use self::board::{ServiceBoard, ServiceCounts};
+pub(crate) use self::config::{Given, Place};
 pub use self::create::create;
 pub use self::delete::delete;
 pub use self::describe::{describe, list, list_by_namespace};
