@@ -9,7 +9,7 @@ from botocore.session import get_session
 from harness import generate, operations, shapes, wire
 from harness.server import fresh_account
 
-SERVICES = ("ecs", "sts", "ecr", "logs", "elbv2")
+SERVICES = ("ecs", "sts", "ecr", "logs", "elbv2", "codedeploy")
 
 
 @pytest.fixture(scope="module")

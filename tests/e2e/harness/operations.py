@@ -9,7 +9,7 @@ from .wire import Caller
 DOCUMENT = ROOT / "docs" / "not-implemented.md"
 SERVICES = {
     "ecs": "ECS", "ecr": "ECR", "logs": "CloudWatch Logs", "sts": "STS", "elbv2": "Elastic Load Balancing v2",
-    "acm": "Certificate Manager",
+    "acm": "Certificate Manager", "codedeploy": "CodeDeploy",
 }
 HEAD = """\
 # Operations that are not implemented

@@ -60,13 +60,11 @@ pub fn batch_limit(what: &str, given: usize, limit: usize) -> ApiError {
     .into()
 }
 
-/// Applications of the other compute platforms can be named and listed, so that tools which do that work.
+/// Applications of the other compute platforms can be named and listed, so that tools which do that work. Not HTTP 501:
+/// the operation itself is there.
 pub fn only_ecs(platform: &str) -> ApiError {
-    ApiError::client(
-        "NotImplemented",
-        format!(
-            "Neargate deploys to ECS services only. Deployment groups and deployments of applications with the compute platform {platform} are not built; create the application with the compute platform ECS."
-        ),
-    )
-    .with_status(501)
+    InvalidInputException::new(format!(
+        "Neargate deploys to ECS services only; deployment groups and deployments of applications with the compute platform {platform} are not built. Create the application with the compute platform ECS."
+    ))
+    .into()
 }

@@ -159,7 +159,7 @@ pub async fn register(
     check_description(input.description.as_deref())?;
     state
         .retrying(|| async {
-            let application = applications::find_ecs(state, &scope, name).await?;
+            let application = applications::find(state, &scope, name).await?;
             let content = content_of(Some(&input.revision))?;
             let purpose = Purpose::Keep {
                 description: input.description.as_deref(),

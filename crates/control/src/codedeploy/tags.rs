@@ -54,6 +54,13 @@ fn invalid(message: String) -> ApiError {
     InvalidTagsToAddException::new(message).into()
 }
 
+fn invalid_arn(arn: &str) -> ApiError {
+    InvalidArnException::new(format!(
+        "The ARN '{arn}' is not that of an application or a deployment group in this account and region."
+    ))
+    .into()
+}
+
 /// A resource that carries tags.
 enum Tagged {
     Application(Stored<ApplicationRecord>),
@@ -76,10 +83,7 @@ impl Tagged {
                 "Deployment configurations have no tags. Give the ARN of an application or a deployment group.",
             )
             .into()),
-            None => Err(InvalidArnException::new(format!(
-                "The ARN '{arn}' is not that of an application or a deployment group in this account and region."
-            ))
-            .into()),
+            None => Err(invalid_arn(arn)),
         }
     }
 
@@ -155,7 +159,17 @@ pub async fn list(
     context: &RequestContext,
     input: ListTagsForResourceInput,
 ) -> Result<ListTagsForResourceOutput, ApiError> {
-    let mut tagged = Tagged::find(state, &scope_of(context), &input.resource_arn).await?;
+    let arn = &input.resource_arn;
+    let mut tagged =
+        Tagged::find(state, &scope_of(context), arn)
+            .await
+            .map_err(|error| match error.code.as_ref() {
+                // Errors that this operation does not have.
+                "ApplicationDoesNotExistException" | "DeploymentGroupDoesNotExistException" => {
+                    invalid_arn(arn)
+                }
+                _ => error,
+            })?;
     let tag = |(key, value): (&String, &String)| Tag {
         key: Some(key.clone()),
         value: Some(value.clone()),
