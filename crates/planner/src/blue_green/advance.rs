@@ -160,9 +160,14 @@ impl Pass<'_> {
             }
             Stage::ScaleUp => {
                 self.progress.scaled_up = true;
+                self.progress.begun = true;
                 if self.seen.production != Route::Absent {
                     self.actions.push(Action::AttachGreen);
                 }
+                // What is seen of green is from before it was to have tasks.
+                let limit = self.settings.timing.stage_millis;
+                self.wake(Some(self.now.plus_millis(limit)));
+                return Next::Wait;
             }
             Stage::TestTrafficShift | Stage::ProductionTrafficShift => return self.begin_shift(),
             _ => {}

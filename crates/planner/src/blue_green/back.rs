@@ -86,7 +86,10 @@ impl Pass<'_> {
         self.progress.returned = true;
         match &self.seen.production {
             Route::Unusable(why) => {
-                self.progress.stuck = Some(why.clone());
+                // Where nothing was shifted, nothing is missing.
+                if self.progress.green_percent > 0.0 {
+                    self.progress.stuck = Some(why.clone());
+                }
                 self.progress.green_percent = 0.0;
             }
             Route::Pair { green_percent } if *green_percent == 0.0 => {

@@ -824,3 +824,22 @@ fn nothing_leads_back_from_clean_up() {
     run.pass();
     assert_eq!(run.at(), (Status::InProgress, Stage::CleanUp));
 }
+
+#[test]
+fn a_rule_that_is_gone_before_any_shift_takes_nothing_from_blue() {
+    let mut run = Run::new(settings());
+    run.pass();
+    run.seen.production = Route::Unusable("It does not exist.".to_owned());
+    run.pass();
+    assert_eq!(run.at().0, Status::RolledBack);
+}
+
+#[test]
+fn a_green_without_tasks_to_have_is_not_ready_before_it_was_told() {
+    let mut run = Run::new(settings());
+    run.seen.green = UP;
+    run.pass();
+    assert_eq!(run.at().1, Stage::ScaleUp, "what was seen is from before");
+    run.pass();
+    assert_eq!(run.at().1, Stage::BakeTime);
+}
