@@ -1,5 +1,8 @@
 //! Shifting traffic: deployments write weights into a listener's rule.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
@@ -23,8 +26,8 @@ pub async fn forward_of(state: &State, scope: &Scope, arn: &str) -> Result<Forwa
 
 /// Adds to a transaction that the rule sends to these groups with these weights. Its stickiness stays.
 ///
-/// The transaction fails with a conflict when the listener changed meanwhile: call again with new `Changes`. Only one
-/// rule of a listener can be changed in one transaction.
+/// The transaction fails with a conflict when the listener changed meanwhile: call again with new `Changes`. Rules that
+/// change in one transaction go through one call of [`set_forwards`].
 pub async fn set_forward(
     state: &State,
     changes: &mut Changes,
@@ -32,13 +35,31 @@ pub async fn set_forward(
     arn: &str,
     groups: Vec<WeightedGroup>,
 ) -> Result<(), ApiError> {
-    let (listener, place) = find(state, scope, arn).await?;
-    let mut record = listener.record.clone();
-    let Action::Forward(forward) = action_at_mut(&mut record, place) else {
-        return Err(not_a_forward(arn));
-    };
-    forward.groups = groups;
-    replace_listener(state, changes, &listener, &record).await
+    set_forwards(state, changes, scope, &[(arn.to_owned(), groups)]).await
+}
+
+/// [`set_forward`] for several rules, which may belong to one listener.
+pub async fn set_forwards(
+    state: &State,
+    changes: &mut Changes,
+    scope: &Scope,
+    wanted: &[(String, Vec<WeightedGroup>)],
+) -> Result<(), ApiError> {
+    let mut listeners: BTreeMap<Bytes, (Stored<ListenerRecord>, ListenerRecord)> = BTreeMap::new();
+    for (arn, groups) in wanted {
+        let (read, place) = find(state, scope, arn).await?;
+        let (_, record) = listeners
+            .entry(read.key.clone())
+            .or_insert_with(|| (read.clone(), read.record.clone()));
+        let Action::Forward(forward) = action_at_mut(record, place) else {
+            return Err(not_a_forward(arn));
+        };
+        forward.groups.clone_from(groups);
+    }
+    for (read, record) in listeners.values() {
+        replace_listener(state, changes, read, record).await?;
+    }
+    Ok(())
 }
 
 /// Adds to a transaction that a listener has these rules, of which only actions may have changed. Groups that are new to

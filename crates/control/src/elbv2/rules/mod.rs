@@ -17,6 +17,6 @@ mod view;
 pub use create::create;
 pub use delete::delete;
 pub use describe::describe;
-pub use forward::{forward_of, replace_listener, set_forward};
+pub use forward::{forward_of, replace_listener, set_forward, set_forwards};
 pub use modify::modify;
 pub use priorities::set as set_priorities;

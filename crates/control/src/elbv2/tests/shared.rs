@@ -47,6 +47,36 @@ async fn weights_are_written_into_a_rule_and_the_default_one() {
 }
 
 #[tokio::test]
+async fn rules_of_one_listener_change_in_one_transaction() {
+    let fixture = Fixture::new().await;
+    let (state, scope) = (&fixture.state, &fixture.scope);
+    let (blue, green) = (fixture.group("blue").await, fixture.group("green").await);
+    let balancer = fixture.balancer("web").await;
+    let listener = fixture.listener(&balancer, &blue).await;
+    let rule = call!(fixture, create_rule, {
+        "ListenerArn": listener, "Priority": 1,
+        "Conditions": [{"Field": "path-pattern", "Values": ["/x"]}],
+        "Actions": [{"Type": "forward", "TargetGroupArn": blue}]});
+    let rule = text(&rule, "/Rules/0/RuleArn");
+    let wanted = [
+        (
+            listener.clone(),
+            vec![weighted(&blue, 90), weighted(&green, 10)],
+        ),
+        (rule.clone(), vec![weighted(&green, 100)]),
+    ];
+    let mut changes = Changes::new();
+    rules::set_forwards(state, &mut changes, scope, &wanted)
+        .await
+        .unwrap();
+    state.commit(changes).await.unwrap();
+    for (arn, groups) in wanted {
+        let now = rules::forward_of(state, scope, &arn).await.unwrap();
+        assert_eq!(now.groups, groups, "{arn}");
+    }
+}
+
+#[tokio::test]
 async fn two_shifts_at_once_do_not_overwrite_each_other() {
     let fixture = Fixture::new().await;
     let (state, scope) = (&fixture.state, &fixture.scope);
