@@ -146,6 +146,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         addresses.clone(),
         service_board.clone(),
         data_plane.clone(),
+        functions.clone(),
     );
     let deployer = Deployer::new(state.clone(), service_board.clone(), functions.clone());
     let server = Arc::new(Server {

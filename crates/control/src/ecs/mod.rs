@@ -286,6 +286,14 @@ impl Ecs for EcsService {
         services::stop_deployment(&self.state, c, r).await
     }
 
+    async fn continue_service_deployment(
+        &self,
+        c: &RequestContext,
+        r: ContinueServiceDeploymentRequest,
+    ) -> Answer<ContinueServiceDeploymentResponse> {
+        services::continue_deployment(&self.state, c, r).await
+    }
+
     async fn create_task_set(
         &self,
         c: &RequestContext,

@@ -11,6 +11,7 @@ use neargate_store::{Event, KeyValue, Revision, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use super::blue_green;
 use super::records::ServiceRecord;
 use super::view::{self, SeenTask};
 use crate::ecs::keys;
@@ -134,6 +135,21 @@ impl ServiceBoard {
     pub fn mark(&self, key: String) {
         self.inner.lock().marked.insert(key);
         self.wake.notify_one();
+    }
+
+    /// Marks the services whose deployments move traffic now.
+    pub fn mark_moving(&self) {
+        let mut inner = self.inner.lock();
+        let moves = |entry: &Entry| {
+            let service = entry.record.as_ref();
+            service.is_some_and(|s| blue_green::under_way(&s.record).is_some())
+        };
+        let moving = inner.services.iter().filter(|(_, entry)| moves(entry));
+        let moving: Vec<String> = moving.map(|(key, _)| key.clone()).collect();
+        if !moving.is_empty() {
+            inner.marked.extend(moving);
+            self.wake.notify_one();
+        }
     }
 
     /// Marks the services whose tasks these targets are.

@@ -9,7 +9,7 @@ use super::board::ServiceBoard;
 use super::config::{Given, Place};
 use super::deployments::Begin;
 use super::records::{Controller, PropagateTags, RevisionConfig, ServiceRecord, ServiceStatus};
-use super::{deployment_configuration, describe, task_sets};
+use super::{deployment_configuration, describe, load_balancers, task_sets};
 use crate::ecs::clusters::active_cluster;
 use crate::ecs::{errors, keys, tags};
 use crate::state::{Attempt, Changes, State, Stored};
@@ -129,6 +129,7 @@ async fn checked(
         place.controller,
     )?;
     let config = place.create(Given::of_create(request)).await?;
+    load_balancers::check_strategy(&config.load_balancers, &configuration)?;
     check_role(request)?;
     Ok((config, desired_count, configuration))
 }

@@ -1,7 +1,9 @@
 //! The beginning of a deployment: its revision, its service deployment, and its place among the service's deployments.
 
-use super::ids;
+use neargate_domain::Timestamp;
+
 use super::records::*;
+use super::{blue_green, ids};
 use crate::ecs::keys;
 use crate::ecs::records::TaskDefinitionRecord;
 use crate::state::{Changes, State, StateError, Stored};
@@ -38,30 +40,38 @@ impl<'a> Begin<'a> {
                 ids::service_deployment(&mut rng),
             )
         };
+        let beginning = blue_green::begin(service, now);
+        if beginning.record.is_none() {
+            self.undo(service, changes).await;
+        }
+        blue_green::supersede(service, now);
         self.supersede(service, changes).await?;
         let (scope, cluster, name) = (&service.scope, &service.cluster, &service.name);
         let revision_record = ServiceRevisionRecord {
             number: revision.clone(),
             created_at: now,
             config: service.config.clone(),
+            target_groups: beginning.target_groups.clone(),
             containers: self.containers(service).await?,
         };
         changes.create(
             &keys::service_revision(scope, cluster, name, &revision),
             &revision_record,
         );
-        let record = self.service_deployment(service, &service_deployment, &revision);
+        let record = self.service_deployment(service, &service_deployment, &revision, now);
         changes.create(
             &keys::service_deployment(scope, cluster, name, &service_deployment),
             &record,
         );
-        let deployment = DeploymentRecord::begin(
+        let mut deployment = DeploymentRecord::begin(
             id,
             revision,
             service_deployment,
             service.config.clone(),
             now,
         );
+        deployment.target_groups = beginning.target_groups;
+        deployment.blue_green = beginning.record;
         service.deployments.insert(0, deployment);
         Ok(())
     }
@@ -71,8 +81,8 @@ impl<'a> Begin<'a> {
         service: &ServiceRecord,
         id: &str,
         revision: &str,
+        now: Timestamp,
     ) -> ServiceDeploymentRecord {
-        let now = self.state.now();
         let breaker = service
             .deployment_configuration
             .deployment_circuit_breaker
@@ -104,7 +114,23 @@ impl<'a> Begin<'a> {
                 failures: 0,
                 threshold: breaker_threshold(service.desired_count),
             },
+            progress: None,
             last_counts: Vec::new(),
+        }
+    }
+
+    /// A rolling update begins while traffic is divided between two deployments: the one that served gets all of it.
+    async fn undo(&self, service: &ServiceRecord, changes: &mut Changes) {
+        let green = blue_green::under_way(service).filter(|green| {
+            let record = green.blue_green.as_ref();
+            record.is_some_and(|b| b.blue.is_some() && !b.progress.is_past_return())
+        });
+        if let Some(green) = green
+            && let Err(refused) =
+                blue_green::traffic_back(self.state, service, green, changes).await
+        {
+            // Whoever made the rules unfit for it decides where traffic goes.
+            tracing::warn!(service = service.name, error = %refused.message, "traffic stays as it is");
         }
     }
 
@@ -136,6 +162,9 @@ impl<'a> Begin<'a> {
             record.stopped_at = Some(now);
             record.finished_at = Some(now);
             record.updated_at = now;
+            if let Some(ended) = record.progress_in(service) {
+                record.progress = Some(ended.clone());
+            }
             changes.replace(&read, &record);
         }
         Ok(())

@@ -24,10 +24,10 @@ const DEFAULT_PAGE: i32 = 20;
 const MAX_PAGE: i32 = 100;
 
 /// A part of a service, from its ARN: `<kind>/<cluster>/<service>/<id>`.
-struct Part {
+pub(super) struct Part {
     cluster: String,
     service: String,
-    id: String,
+    pub id: String,
 }
 
 impl Part {
@@ -49,7 +49,13 @@ impl Part {
         parts.next().is_none().then_some(part)
     }
 
-    async fn service(
+    /// The service deployment that a caller names.
+    pub fn of_deployment(arn: &str, scope: &Scope) -> Result<Self, ApiError> {
+        Self::parse(arn, DEPLOYMENT, scope)
+            .ok_or_else(|| errors::invalid_parameter(format!("Invalid ARN: {arn}")))
+    }
+
+    pub async fn service(
         &self,
         state: &State,
         scope: &Scope,
@@ -58,7 +64,7 @@ impl Part {
         Ok(state.get(&key).await?)
     }
 
-    async fn deployment(
+    pub async fn deployment(
         &self,
         state: &State,
         scope: &Scope,
@@ -258,8 +264,7 @@ pub async fn stop_deployment(
 ) -> Result<StopServiceDeploymentResponse, ApiError> {
     let scope = scope_of(context);
     let arn = request.service_deployment_arn;
-    let part = Part::parse(&arn, DEPLOYMENT, &scope)
-        .ok_or_else(|| errors::invalid_parameter(format!("Invalid ARN: {arn}")))?;
+    let part = Part::of_deployment(&arn, &scope)?;
     if request.stop_type == Some(StopServiceDeploymentStopType::Abort) {
         return Err(errors::unsupported(
             "Neargate can stop a service deployment with stopType ROLLBACK only.",
@@ -280,7 +285,11 @@ pub async fn stop_deployment(
             let primary = service_record
                 .deployments
                 .first_mut()
-                .filter(|primary| can_stop && primary.service_deployment == part.id);
+                .filter(|primary| can_stop && primary.service_deployment == part.id)
+                .filter(|primary| {
+                    let blue_green = primary.blue_green.as_ref();
+                    blue_green.is_none_or(|b| !b.progress.is_past_return())
+                });
             let Some(primary) = primary else {
                 return Err(errors::conflict(
                     "The service deployment can not be stopped in its current state.",

@@ -5,6 +5,7 @@
 //! comes from the [`ServiceBoard`], which follows the store and is as the store was at one revision: a plan that was
 //! made of something older fails to commit, since each of these transactions replaces the service's record.
 
+pub mod blue_green;
 mod board;
 mod config;
 mod create;
@@ -25,6 +26,7 @@ mod view;
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
+pub use self::blue_green::continue_deployment;
 pub use self::board::{ServiceBoard, ServiceCounts};
 pub(crate) use self::config::{Given, Place};
 pub use self::create::create;

@@ -7,9 +7,11 @@ use neargate_aws_api::ecs::types::{
     ServiceConnectConfiguration,
 };
 use neargate_domain::{Scope, Timestamp};
+use neargate_planner::blue_green::Progress;
 use neargate_planner::services::{GroupMemory, GroupState, ServiceMemory};
 use serde::{Deserialize, Serialize};
 
+use super::blue_green::BlueGreenRecord;
 use crate::ecs::keys;
 use crate::ecs::records::Tags;
 
@@ -146,6 +148,12 @@ pub struct DeploymentRecord {
     /// What the scheduler remembers.
     #[serde(default)]
     pub memory: GroupMemory,
+    /// The target group that its tasks register in, for each of `config.load_balancers`: one of a pair.
+    #[serde(default)]
+    pub target_groups: Vec<String>,
+    /// Of the strategies BLUE_GREEN, LINEAR and CANARY.
+    #[serde(default)]
+    pub blue_green: Option<BlueGreenRecord>,
     /// Under the CODE_DEPLOY and EXTERNAL controllers it is a task set.
     #[serde(default)]
     pub set: Option<TaskSetRecord>,
@@ -206,8 +214,15 @@ impl DeploymentRecord {
             rollback_requested: false,
             digests: BTreeMap::new(),
             memory: GroupMemory::default(),
+            target_groups: Vec::new(),
+            blue_green: None,
             set: None,
         }
+    }
+
+    /// The target groups of its tasks, in the order of `config.load_balancers`.
+    pub fn target_groups(&self) -> Vec<String> {
+        resolved_target_groups(&self.config, &self.target_groups)
     }
 }
 
@@ -229,12 +244,40 @@ impl From<Rollout> for GroupState {
     }
 }
 
+impl ServiceDeploymentRecord {
+    /// The state machine that is about it, if the service still has it. A deployment that was gone back to has an older
+    /// one of its own.
+    pub fn progress_in<'a>(&self, service: &'a ServiceRecord) -> Option<&'a Progress> {
+        service
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.service_deployment == self.id)
+            .filter_map(|deployment| deployment.blue_green.as_ref())
+            .map(|record| &record.progress)
+            .find(|progress| progress.started_at >= self.created_at)
+    }
+}
+
+/// What was chosen of the pairs of target groups, or else what the configuration names.
+pub fn resolved_target_groups(config: &RevisionConfig, chosen: &[String]) -> Vec<String> {
+    let named = config.load_balancers.iter().enumerate();
+    named
+        .map(|(position, balancer)| match chosen.get(position) {
+            Some(chosen) => chosen.clone(),
+            None => balancer.target_group_arn.clone().unwrap_or_default(),
+        })
+        .collect()
+}
+
 /// An immutable snapshot of what a deployment rolls out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServiceRevisionRecord {
     pub number: String,
     pub created_at: Timestamp,
     pub config: RevisionConfig,
+    /// As in [`DeploymentRecord::target_groups`].
+    #[serde(default)]
+    pub target_groups: Vec<String>,
     pub containers: Vec<RevisionContainer>,
 }
 
@@ -266,6 +309,9 @@ pub struct ServiceDeploymentRecord {
     pub deployment_configuration: DeploymentConfiguration,
     pub rollback: Option<RollbackRecord>,
     pub breaker: BreakerRecord,
+    /// Of the strategies BLUE_GREEN, LINEAR and CANARY: as its deployment has it, and after that is gone.
+    #[serde(default)]
+    pub progress: Option<Progress>,
     /// Counts of the revisions when it finished; until then they are counted from the tasks.
     pub last_counts: Vec<RevisionCounts>,
 }

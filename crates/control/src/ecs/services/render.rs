@@ -3,12 +3,14 @@
 use neargate_aws_api::ecs::types as api;
 use neargate_aws_api::ecs::types::*;
 use neargate_domain::Timestamp;
+use neargate_planner::blue_green::{Progress, Stage};
 
+use super::blue_green::{self, Size};
 use super::board::{Counts, ServiceCounts};
 use super::records::{
     BreakerRecord, Controller, DeploymentRecord, EventsRecord, MonitorStatus, PropagateTags,
     RevisionConfig, Rollout, ServiceDeploymentRecord, ServiceDeploymentStatus, ServiceRecord,
-    ServiceRevisionRecord, ServiceStatus,
+    ServiceRevisionRecord, ServiceStatus, resolved_target_groups,
 };
 use super::task_sets;
 use crate::ecs::clusters::cluster_arn;
@@ -122,8 +124,17 @@ pub(super) fn resolved_platform(config: &RevisionConfig) -> String {
     }
 }
 
-/// The primary deployment wants the service's count; the others keep what they have until it is taken from them.
+/// The primary deployment wants the service's count; the others keep what they have until it is taken from them. Those
+/// that stand side by side have sizes of their own.
 fn desired(record: &ServiceRecord, position: usize, counts: Counts) -> u32 {
+    let green = blue_green::governing(record);
+    if let (Some(green), Some(of)) = (green, record.deployments.get(position)) {
+        return match blue_green::size(record, green, of) {
+            Size::Tasks(count) => count,
+            Size::AsItIs => counts.running + counts.pending,
+            Size::Going => 0,
+        };
+    }
     if position == 0 {
         record.desired_count
     } else {
@@ -221,9 +232,13 @@ fn revision_summary(
             .get(number_of_revision)
             .copied()
             .unwrap_or_default();
-        let requested = match service.deployments.first() {
-            Some(primary) if primary.revision == number_of_revision => service.desired_count,
-            _ => now.running + now.pending,
+        let deployments = service.deployments.iter();
+        let position = deployments
+            .map(|deployment| &deployment.revision)
+            .position(|revision| revision == number_of_revision);
+        let requested = match position {
+            Some(position) => desired(service, position, now),
+            None => now.running + now.pending,
         };
         (requested, now)
     } else {
@@ -244,8 +259,26 @@ fn revision_summary(
         requested_task_count: number(requested),
         running_task_count: number(now.running),
         pending_task_count: number(now.pending),
-        ..ServiceRevisionSummary::default()
+        requested_production_traffic_weight: weight(deployment, number_of_revision, |progress| {
+            progress.green_percent
+        }),
+        requested_test_traffic_weight: weight(deployment, number_of_revision, |progress| {
+            if progress.test_on_green { 100.0 } else { 0.0 }
+        }),
     }
+}
+
+/// A revision's share of some traffic, in percent, given green's.
+fn weight(
+    deployment: &ServiceDeploymentRecord,
+    number_of_revision: &str,
+    green_percent: impl Fn(&Progress) -> f64,
+) -> Option<f64> {
+    let green_percent = green_percent(deployment.progress.as_ref()?);
+    Some(match deployment.target == number_of_revision {
+        true => green_percent,
+        false => 100.0 - green_percent,
+    })
 }
 
 pub fn service_deployment(
@@ -287,7 +320,28 @@ pub fn service_deployment(
                 alarm_names: Some(alarms.alarm_names.clone()),
                 triggered_alarm_names: Some(Vec::new()),
             }),
-        ..ServiceDeployment::default()
+        lifecycle_stage: record.progress.as_ref().map(|p| lifecycle_stage(p.stage)),
+        lifecycle_hook_details: record.progress.as_ref().map(|progress| {
+            blue_green::hook_details(&record.id, &record.deployment_configuration, progress)
+        }),
+    }
+}
+
+fn lifecycle_stage(stage: Stage) -> ServiceDeploymentLifecycleStage {
+    use ServiceDeploymentLifecycleStage as Api;
+    match stage {
+        Stage::ReconcileService => Api::ReconcileService,
+        Stage::PreScaleUp => Api::PreScaleUp,
+        Stage::ScaleUp => Api::ScaleUp,
+        Stage::PostScaleUp => Api::PostScaleUp,
+        Stage::TestTrafficShift => Api::TestTrafficShift,
+        Stage::PostTestTrafficShift => Api::PostTestTrafficShift,
+        Stage::PreProductionTrafficShift | Stage::ProductionTrafficShift => {
+            Api::ProductionTrafficShift
+        }
+        Stage::PostProductionTrafficShift => Api::PostProductionTrafficShift,
+        Stage::BakeTime => Api::BakeTime,
+        Stage::CleanUp => Api::CleanUp,
     }
 }
 
@@ -371,6 +425,29 @@ pub fn service_revision(
         guard_duty_enabled: Some(false),
         service_connect_configuration: config.service_connect.clone(),
         created_at: time(record.created_at),
+        resolved_configuration: resolved(record),
         ..ServiceRevision::default()
     }
+}
+
+/// Which of its two target groups a revision uses, behind which rule.
+fn resolved(record: &ServiceRevisionRecord) -> Option<ResolvedConfiguration> {
+    let used = resolved_target_groups(&record.config, &record.target_groups);
+    let balancers: Vec<ServiceRevisionLoadBalancer> = record
+        .config
+        .load_balancers
+        .iter()
+        .zip(used)
+        .filter_map(|(balancer, target_group)| {
+            let advanced = balancer.advanced_configuration.as_ref()?;
+            Some(ServiceRevisionLoadBalancer {
+                target_group_arn: Some(target_group),
+                production_listener_rule: advanced.production_listener_rule.clone(),
+            })
+        })
+        .collect();
+    (!balancers.is_empty()).then(|| ResolvedConfiguration {
+        load_balancers: Some(balancers),
+        ..ResolvedConfiguration::default()
+    })
 }

@@ -9,7 +9,7 @@ use super::config::{Given, Place};
 use super::create::{cannot_rebalance, count_of, grace_period, propagate_tags};
 use super::deployments::Begin;
 use super::records::{Controller, RevisionConfig, ServiceRecord, ServiceStatus};
-use super::{deployment_configuration, describe, find};
+use super::{deployment_configuration, describe, find, load_balancers};
 use crate::ecs::clusters::active_cluster;
 use crate::ecs::errors;
 use crate::scope_of;
@@ -47,6 +47,10 @@ pub async fn update(
                 || needs_deployment(&record.config, &config);
             record.config = config;
             apply(&request, &mut record)?;
+            load_balancers::check_strategy(
+                &record.config.load_balancers,
+                &record.deployment_configuration,
+            )?;
             let mut changes = Changes::new();
             if deploys && record.controller == Controller::Ecs {
                 Begin::new(state).add(&mut record, &mut changes).await?;

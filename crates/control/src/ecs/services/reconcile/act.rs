@@ -12,6 +12,7 @@ use super::super::deployments::definition_of;
 use super::super::records::{
     DeploymentRecord, PropagateTags, ServiceRecord, ServiceRevisionRecord,
 };
+use super::blue_green::Advanced;
 use super::history::History;
 use super::snapshot::new_digests;
 use super::{PassError, Reconciler, events};
@@ -24,15 +25,21 @@ use crate::state::{Changes, State, StateError, Stored};
 
 impl Reconciler {
     /// Writes what a plan says, and the digests that tasks have found.
-    pub(super) async fn act(&self, seen: &Seen, plan: ServicePlan) -> Result<(), PassError> {
+    pub(super) async fn act(
+        &self,
+        seen: &Seen,
+        advanced: Advanced,
+        plan: ServicePlan,
+    ) -> Result<(), PassError> {
         let before = &seen.service;
-        let mut service = before.record.clone();
+        let is_advanced = advanced.is_changed;
+        let mut service = advanced.service;
         let found_digests = take_digests(seen, &mut service);
         let mut history = History::open(&self.state, &service).await?;
-        if plan.is_empty() && found_digests.is_empty() && !history.is_changed() {
+        if plan.is_empty() && found_digests.is_empty() && !history.is_changed() && !is_advanced {
             return Ok(());
         }
-        let mut changes = Changes::new();
+        let mut changes = advanced.changes;
         let mut edits = Edits::new(&self.state, seen);
         for (number, digests) in found_digests {
             self.note_digests(&service, &number, &digests, &mut changes)
@@ -62,6 +69,9 @@ impl Reconciler {
         }
         edits.write(&mut changes);
         let counts = self.counts(seen);
+        for turn in &advanced.turns {
+            history.turn(&mut service, turn, &counts);
+        }
         for transition in &plan.transitions {
             history.apply(&mut service, transition, &counts);
         }
@@ -73,7 +83,8 @@ impl Reconciler {
         if let Some(memory) = plan.memory {
             service.memory = memory;
         }
-        let mut said = plan.events;
+        let mut said = advanced.said;
+        said.extend(plan.events);
         let started = self.start(&service, &plan.starts, &mut changes).await?;
         said.extend(started.said);
         self.note_trouble(&service, started.trouble.or(refused), &plan.starts);

@@ -1,6 +1,7 @@
 //! What a plan's transitions do to deployments and to the service deployment that they belong to.
 
 use neargate_domain::Timestamp;
+use neargate_planner::blue_green::Failure;
 use neargate_planner::services::{FailReason, Transition};
 
 use super::super::board::ServiceCounts;
@@ -8,6 +9,23 @@ use super::super::deployments::breaker_threshold;
 use super::super::records::*;
 use crate::ecs::keys;
 use crate::state::{Changes, State, StateError, Stored};
+
+/// What becomes of a deployment that stands beside the one before it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turn {
+    /// Green serves alone, or blue does again.
+    Complete { group: String },
+    /// Blue has its traffic, green's tasks go.
+    RollBack {
+        green: String,
+        blue: String,
+        failure: Failure,
+    },
+    /// Green is gone, and blue could not be given its traffic.
+    Stuck { blue: String, why: String },
+    /// There was nothing to go back to.
+    Fail { green: String, failure: Failure },
+}
 
 /// The service deployment that is under way, while a plan is carried out.
 pub struct History {
@@ -75,6 +93,68 @@ impl History {
         {
             record.breaker.failures = primary.memory.failed_tasks;
             record.breaker.threshold = breaker_threshold(service.desired_count);
+        }
+        if let Some(progress) = record.progress_in(service) {
+            record.progress = Some(progress.clone());
+        }
+    }
+
+    /// Carries out what becomes of a deployment that stands beside the one before it.
+    pub fn turn(&mut self, service: &mut ServiceRecord, turn: &Turn, counts: &ServiceCounts) {
+        let now = self.now;
+        match turn {
+            Turn::Complete { group } => {
+                let group = group.clone();
+                self.apply(service, &Transition::Complete { group }, counts);
+            }
+            Turn::RollBack {
+                green,
+                blue,
+                failure,
+            } => {
+                self.fail_green(service, green, failure);
+                let rollout_reason =
+                    format!("ECS deployment: rolling back to deploymentId {blue}.");
+                self.go_back(
+                    service,
+                    green,
+                    blue,
+                    failure.status_reason(),
+                    rollout_reason,
+                );
+            }
+            Turn::Stuck { blue, why } => {
+                edit(service, blue, now, |deployment| {
+                    deployment.rollout = Rollout::Completed;
+                    deployment.rollout_reason =
+                        format!("ECS deployment {} completed.", deployment.id);
+                });
+                self.finish(service, counts, |record| {
+                    record.status = ServiceDeploymentStatus::RollbackFailed;
+                    let before = record.status_reason.take().unwrap_or_default();
+                    record.status_reason = Some(format!("{before} {why}").trim().to_owned());
+                });
+            }
+            Turn::Fail { green, failure } => {
+                self.fail_green(service, green, failure);
+                self.finish(service, counts, |record| {
+                    record.status = ServiceDeploymentStatus::RollbackFailed;
+                    record.status_reason =
+                        Some("No rollback candidate was found to run the rollback.".to_owned());
+                });
+            }
+        }
+    }
+
+    fn fail_green(&mut self, service: &mut ServiceRecord, green: &str, failure: &Failure) {
+        edit(service, green, self.now, |deployment| {
+            deployment.rollout = Rollout::Failed;
+            deployment.rollout_reason = failure.status_reason();
+        });
+        if *failure == Failure::CircuitBreaker
+            && let Some(record) = &mut self.record
+        {
+            trip(record, FailReason::CircuitBreaker);
         }
     }
 
@@ -147,12 +227,10 @@ impl History {
     fn roll_back(&mut self, service: &mut ServiceRecord, from: &str, to: &str, reason: FailReason) {
         let now = self.now;
         edit(service, from, now, |deployment| fail(deployment, reason));
-        let Some(position) = service.deployments.iter().position(|d| d.id == to) else {
-            return;
-        };
-        let mut target = service.deployments.remove(position);
-        target.rollout = Rollout::InProgress;
-        target.rollout_reason = match reason {
+        if let Some(record) = &mut self.record {
+            trip(record, reason);
+        }
+        let rollout_reason = match reason {
             FailReason::CircuitBreaker => {
                 format!("ECS deployment circuit breaker: rolling back to deploymentId {to}.")
             }
@@ -161,6 +239,26 @@ impl History {
             }
             FailReason::Requested => format!("ECS deployment: rolling back to deploymentId {to}."),
         };
+        let status_reason = format!("Service deployment rolled back because {}.", why(reason));
+        self.go_back(service, from, to, status_reason, rollout_reason);
+    }
+
+    /// Makes `to` the primary deployment again.
+    fn go_back(
+        &mut self,
+        service: &mut ServiceRecord,
+        from: &str,
+        to: &str,
+        status_reason: String,
+        rollout_reason: String,
+    ) {
+        let now = self.now;
+        let Some(position) = service.deployments.iter().position(|d| d.id == to) else {
+            return;
+        };
+        let mut target = service.deployments.remove(position);
+        target.rollout = Rollout::InProgress;
+        target.rollout_reason = rollout_reason;
         target.is_rollback = true;
         target.rollback_requested = false;
         target.updated_at = now;
@@ -171,12 +269,10 @@ impl History {
         }
         service.config = target.config.clone();
         if let Some(record) = &mut self.record {
-            trip(record, reason);
-            let reason = format!("Service deployment rolled back because {}.", why(reason));
             record.status = ServiceDeploymentStatus::RollbackInProgress;
-            record.status_reason = Some(reason.clone());
+            record.status_reason = Some(status_reason.clone());
             record.rollback = Some(RollbackRecord {
-                reason,
+                reason: status_reason,
                 started_at: now,
                 revision: target.revision.clone(),
             });
@@ -366,6 +462,7 @@ mod tests {
                 failures: 0,
                 threshold: 3,
             },
+            progress: None,
             last_counts: Vec::new(),
         };
         let mut history = History {

@@ -5,6 +5,8 @@
 //! passes of one service never run at the same time.
 
 mod act;
+mod blue_green;
+mod calls;
 mod events;
 mod history;
 mod retention;
@@ -22,10 +24,12 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinSet;
 
+use self::calls::Calls;
 use super::board::ServiceBoard;
 use super::records::ServiceStatus;
 use crate::ec2::AddressPool;
 use crate::elbv2::DataPlane;
+use crate::functions::Functions;
 use crate::state::{State, StateError};
 
 /// Passes that run at the same time. They wait for the disk, not for the processor.
@@ -42,6 +46,9 @@ pub struct Reconciler {
     addresses: AddressPool,
     board: Arc<ServiceBoard>,
     plane: Arc<dyn DataPlane>,
+    /// What lifecycle hooks name.
+    functions: Arc<dyn Functions>,
+    calls: Arc<Calls>,
     /// Held by each pass for reading, and by whoever wants none to run.
     gate: Arc<RwLock<()>>,
     /// Why tasks of a service could not be started lately.
@@ -84,8 +91,11 @@ impl Reconciler {
         addresses: AddressPool,
         board: Arc<ServiceBoard>,
         plane: Arc<dyn DataPlane>,
+        functions: Arc<dyn Functions>,
     ) -> Arc<Self> {
         Arc::new(Self {
+            functions,
+            calls: Arc::default(),
             state,
             addresses,
             board,
@@ -100,6 +110,7 @@ impl Reconciler {
         tokio::try_join!(
             self.board.follow(&self.state),
             self.follow_health(),
+            self.follow_rules(),
             self.work(),
             self.sweep(),
         )?;
@@ -172,14 +183,18 @@ impl Reconciler {
         if service.status == ServiceStatus::Inactive {
             return Ok(None);
         }
-        let snapshot = self.snapshot(&seen).await?;
+        let mut snapshot = self.snapshot(&seen).await?;
         let now = self.state.now();
+        let advanced = self.advance(&seen, &snapshot, now).await?;
+        snapshot::resize(&mut snapshot, &advanced.service, now);
         let plan = plan(&snapshot, now);
         tracing::trace!(service = key, waiting_for = ?plan.waiting_for, "a pass");
-        let wake_at = plan.wake_at;
-        self.act(&seen, plan).await?;
+        let wake_at = [plan.wake_at, advanced.wake_at];
+        let calls = advanced.calls.clone();
+        self.act(&seen, advanced, plan).await?;
+        self.settle_calls(key, calls);
         let drained = targets::next_drained(&seen, now);
-        Ok(wake_at.into_iter().chain(drained).min())
+        Ok(wake_at.into_iter().flatten().chain(drained).min())
     }
 }
 

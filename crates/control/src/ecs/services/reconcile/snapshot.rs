@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use neargate_domain::Timestamp;
 use neargate_planner::services::{
     AlarmRule, CircuitBreaker, ProviderShare, Scheduling, ServiceSnapshot, ServiceSpec, TaskGroup,
-    TaskView, Timing,
+    TaskView, Timing, group_health,
 };
 
+use super::super::blue_green::{self, Size};
 use super::super::board::Seen;
 use super::super::records::{
     Controller, DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus,
@@ -39,7 +40,7 @@ impl Reconciler {
             .iter()
             .map(|(id, task)| (id.clone(), self.task(task, &groups, now)))
             .collect();
-        Ok(ServiceSnapshot {
+        let mut snapshot = ServiceSnapshot {
             service: spec(service),
             groups,
             tasks,
@@ -48,7 +49,9 @@ impl Reconciler {
             placement_trouble: trouble,
             memory: service.memory.clone(),
             timing: Timing::scaled(|duration| self.state.clock().scaled(duration)),
-        })
+        };
+        resize(&mut snapshot, service, now);
+        Ok(snapshot)
     }
 
     /// The zones of a configuration's subnets; the inner error says in words why there are none.
@@ -86,6 +89,27 @@ impl Reconciler {
     }
 }
 
+/// Says what two deployments that stand side by side shall have, as `service` has it.
+pub fn resize(snapshot: &mut ServiceSnapshot, service: &ServiceRecord, now: Timestamp) {
+    let Some(green) = blue_green::governing(service) else {
+        return;
+    };
+    snapshot.service.scheduling = Scheduling::SideBySide;
+    let health = group_health(snapshot, now);
+    for group in &mut snapshot.groups {
+        let Some(deployment) = service.deployments.iter().find(|d| d.id == group.id) else {
+            continue;
+        };
+        let alive = health.get(&group.id).map_or(0, |health| health.alive);
+        let alive = u32::try_from(alive).unwrap_or(u32::MAX);
+        (group.desired, group.going) = match blue_green::size(service, green, deployment) {
+            Size::Tasks(count) => (count, false),
+            Size::AsItIs => (alive.min(service.desired_count), false),
+            Size::Going => (0, true),
+        };
+    }
+}
+
 fn group(service: &ServiceRecord, deployment: &DeploymentRecord, zones: Vec<String>) -> TaskGroup {
     let set = deployment.set.as_ref();
     let count = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(0);
@@ -96,7 +120,7 @@ fn group(service: &ServiceRecord, deployment: &DeploymentRecord, zones: Vec<Stri
         rollback_requested: deployment.rollback_requested,
         desired: set.map_or(0, |set| set.size(service.desired_count)),
         going: set.is_some_and(|set| set.is_deleted),
-        target_groups: target_groups(&deployment.config),
+        target_groups: target_groups(deployment),
         providers: deployment
             .config
             .strategy

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use neargate_planner::services::{TargetChange, TargetGroupUse, TargetState};
 
 use super::super::board::Seen;
-use super::super::records::{DeploymentRecord, RevisionConfig, ServiceRecord};
+use super::super::records::{DeploymentRecord, ServiceRecord};
 use super::super::view::SeenTask;
 use super::act::Edits;
 use super::{PassError, Reconciler};
@@ -17,14 +17,14 @@ use crate::elbv2::{ObservedState, lookup};
 use crate::state::{Changes, StateError, Stored};
 use neargate_domain::Timestamp;
 
-/// The target groups of a configuration with the ports that tasks are registered with.
-pub fn target_groups(config: &RevisionConfig) -> Vec<TargetGroupUse> {
-    config
-        .load_balancers
-        .iter()
-        .filter_map(|balancer| {
+/// The target groups of a deployment with the ports that tasks are registered with.
+pub fn target_groups(deployment: &DeploymentRecord) -> Vec<TargetGroupUse> {
+    let balancers = deployment.config.load_balancers.iter();
+    balancers
+        .zip(deployment.target_groups())
+        .filter_map(|(balancer, arn)| {
             Some(TargetGroupUse {
-                arn: balancer.target_group_arn.clone()?,
+                arn,
                 container_port: u16::try_from(balancer.container_port?).ok()?,
             })
         })
@@ -172,11 +172,9 @@ fn by_target_group(
         .map(|d| (d.id.as_str(), d))
         .collect();
     for change in wanted {
-        let used = deployments.get(change.group.as_str()).and_then(|d| {
-            target_groups(&d.config)
-                .into_iter()
-                .nth(change.target_group)
-        });
+        let used = deployments
+            .get(change.group.as_str())
+            .and_then(|d| target_groups(d).into_iter().nth(change.target_group));
         if let Some(used) = used {
             found
                 .entry((used.arn, used.container_port))
@@ -223,6 +221,7 @@ mod tests {
     use crate::ecs::services::board::ServiceBoard;
     use crate::ecs::tasks::fixture;
     use crate::elbv2::{DataPlane, HealthChanges, HealthFollowers, ObservedHealth, TargetKey};
+    use crate::functions::NoFunctions;
     use crate::state::State;
 
     /// Counts how often it is asked for a target's health.
@@ -305,6 +304,7 @@ mod tests {
                 AddressPool::default(),
                 board.clone(),
                 plane.clone(),
+                Arc::new(NoFunctions),
             );
             let following = tokio::spawn({
                 let (state, board) = (state.clone(), board.clone());
