@@ -6,7 +6,7 @@ use neargate_aws_wire::service::RequestContext;
 use neargate_domain::Scope;
 
 use super::records::{ApplicationRecord, GroupRecord, Platform, RevisionRecord, ServiceMapping};
-use super::{errors, keys, names, pages, tags};
+use super::{errors, keys, names, pages, renames, tags};
 use crate::scope_of;
 use crate::state::{Attempt, Changes, State, StateError, Stored};
 
@@ -164,6 +164,14 @@ pub async fn update(
                 .create(&keys::application(&scope, new), &record);
             move_groups(state, &scope, &old, new, &mut changes).await?;
             move_revisions(state, &scope, &old, new, &mut changes).await?;
+            renames::of_deployments(
+                state,
+                &scope,
+                &mut changes,
+                |deployment| deployment.application == old,
+                |deployment| deployment.application.clone_from(new),
+            )
+            .await?;
             state.commit(changes).await?;
             Ok::<_, Attempt<ApiError>>(())
         })

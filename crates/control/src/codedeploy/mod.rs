@@ -14,6 +14,7 @@ pub mod keys;
 mod names;
 mod pages;
 pub mod records;
+mod renames;
 mod revisions;
 mod service;
 mod tags;

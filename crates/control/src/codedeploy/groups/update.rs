@@ -7,7 +7,7 @@ use neargate_aws_wire::service::RequestContext;
 use super::create::{ServerMembers, check_no_servers};
 use super::{find, route, service, settings, view};
 use crate::codedeploy::records::GroupRecord;
-use crate::codedeploy::{applications, configs, errors, keys};
+use crate::codedeploy::{applications, configs, errors, keys, renames};
 use crate::scope_of;
 use crate::state::{Attempt, Changes, State, Stored};
 
@@ -44,6 +44,14 @@ pub async fn update(
                 changes.replace(&stored, &record);
             } else {
                 changes.remove(&stored).create(&record.key(), &record);
+                renames::of_deployments(
+                    state,
+                    &scope,
+                    &mut changes,
+                    |deployment| deployment.group_id == record.id,
+                    |deployment| deployment.group.clone_from(&record.name),
+                )
+                .await?;
             }
             service::claim(state, &mut changes, Some(&stored.record), &record).await?;
             state.commit(changes).await?;

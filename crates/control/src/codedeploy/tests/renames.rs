@@ -55,3 +55,31 @@ async fn a_group_keeps_its_service_or_frees_it_for_another() {
         "other"
     );
 }
+
+#[tokio::test]
+async fn deployments_are_found_under_the_new_names() {
+    let fixture = Fixture::new().await;
+    fixture.group("group", "web").await;
+    fixture.group("other", "other").await;
+    let revision = json!({"revisionType": "AppSpecContent", "appSpecContent": {"content": SPEC}});
+    let made = call!(fixture, deploy.create_deployment, {
+        "applicationName": "app", "deploymentGroupName": "group", "revision": revision});
+    let id = text(&made, "/deploymentId");
+    call!(fixture, deploy.create_deployment, {
+        "applicationName": "app", "deploymentGroupName": "other", "revision": revision});
+    call!(fixture, deploy.update_deployment_group, {
+        "applicationName": "app", "currentDeploymentGroupName": "group", "newDeploymentGroupName": "renamed"});
+    tell!(fixture, update_application, {"applicationName": "app", "newApplicationName": "shop"});
+
+    let listed = call!(fixture, deploy.list_deployments, {
+        "applicationName": "shop", "deploymentGroupName": "renamed"});
+    assert_eq!(listed["deployments"], json!([id]));
+    let shown = call!(fixture, deploy.get_deployment, {"deploymentId": id});
+    assert_eq!(text(&shown, "/deploymentInfo/applicationName"), "shop");
+    assert_eq!(
+        text(&shown, "/deploymentInfo/deploymentGroupName"),
+        "renamed"
+    );
+    let stored = fixture.stored("shop", "renamed").await.unwrap().record;
+    assert_eq!(stored.active_deployment, Some(id));
+}
