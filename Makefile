@@ -16,7 +16,7 @@ stop:
 
 build:
 	scripts/install build
-	cargo build --release --locked --package neargate --package xtask
+	cargo build --release --locked --package neargate --package neargate-load --package xtask
 
 test:
 	scripts/install test
