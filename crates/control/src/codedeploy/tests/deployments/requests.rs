@@ -124,7 +124,7 @@ async fn what_cannot_be_deployed_is_refused() {
         ),
         (
             with("/applicationName", json!("servers")),
-            "NotImplementedException",
+            "InvalidInputException",
         ),
         (
             with("/deploymentGroupName", Value::Null),
