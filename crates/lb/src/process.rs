@@ -160,7 +160,7 @@ impl Control {
         if first {
             self.checker.restore(&published.table, self.saved.health());
         }
-        for problem in &published.table.problems {
+        for problem in published.problems() {
             tracing::warn!(arn = problem.arn, "not served: {}", problem.text);
         }
         self.published = Arc::new(published);

@@ -499,3 +499,118 @@ async fn tcp_udp_listeners_serve_both_on_every_address() {
         assert_eq!((&datagram[..length], from.ip()), (&b"?"[..], address));
     }
 }
+
+async fn start_logging(protocol: api::Protocol, group: api::TargetGroup) -> Lb {
+    Lb::start(Transport::Tcp, |port| {
+        let mut table = table(port, protocol, vec![(group, 1)]);
+        let attributes = table.load_balancers[0].attributes.as_mut();
+        attributes.expect("it has some").access_logs = Some(api::AccessLogs {
+            bucket: "logs".to_owned(),
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            ..Default::default()
+        });
+        table
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_tls_connection_has_a_line_in_the_access_log() {
+    let (target, mut connections) = tcp().await;
+    let lb = start_logging(TLS, targets(TCP, &[target])).await;
+    let answering = tokio::spawn(async move {
+        let mut server = connections.recv().await.unwrap();
+        server.read_exact(&mut [0; 8]).await.unwrap();
+        server.write_all(b"answer").await.unwrap();
+        // Until the client has closed.
+        server.read(&mut [0; 8]).await.unwrap();
+    });
+    let mut stream = lb
+        .connect(&Arc::new(client(&["h2", "x y"])), "lb.test")
+        .await;
+    let peer = stream.get_ref().0.local_addr().unwrap();
+    stream.write_all(b"question").await.unwrap();
+    stream.read_exact(&mut [0; 6]).await.unwrap();
+    stream.shutdown().await.unwrap();
+    answering.await.unwrap();
+    drop(stream);
+    // One that does not trust the certificate says so by an alert.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let stranger = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let socket = TcpStream::connect(lb.address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(stranger));
+    let name = "other.test".try_into().unwrap();
+    connector
+        .connect(name, socket)
+        .await
+        .expect_err("it trusts nobody");
+    // Plain listeners have none.
+    let (target, mut connections) = tcp().await;
+    let plain = start_logging(TCP, targets(TCP, &[target])).await;
+    drop(TcpStream::connect(plain.address).await.unwrap());
+    drop(connections.recv().await);
+
+    let lines = loop {
+        let lines = lb.access_log();
+        if lines.lines().count() == 2 {
+            break lines;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let find = |name: &str| -> Vec<String> {
+        let line = lines.lines().find(|line| line.contains(name)).expect(name);
+        line.split(' ').map(str::to_owned).collect()
+    };
+    let served = find(" lb.test ");
+    assert_eq!(served.len(), 22, "{lines}");
+    assert_eq!(served[..2], ["tls", "2.0"]);
+    assert_eq!(served[4], "arn:listener");
+    assert_eq!(served[5..7], [peer.to_string(), lb.address.to_string()]);
+    let millis = |field: &str| field.parse::<u64>().expect("milliseconds");
+    assert!(millis(&served[7]) >= millis(&served[8]), "{lines}");
+    assert_eq!(served[9..12], ["8", "6", "-"]);
+    assert_eq!(served[12], "arn:certificate");
+    assert!(
+        served[14].starts_with("ECDHE-ECDSA-") && served[15] == "tlsv12",
+        "{lines}"
+    );
+    assert_eq!(served[18..21], ["h2", "-", "\"h2\",\"x%20y\""]);
+    let failed = find(" other.test ");
+    assert_eq!(failed.len(), 22, "{lines}");
+    assert_eq!(failed[8..12], ["-", "0", "0", "48"], "{lines}");
+    assert_eq!(plain.access_log(), "");
+}
+
+#[tokio::test]
+async fn at_the_processs_end_quiet_flows_end_and_the_others_go_on() {
+    let (target, mut connections) = tcp().await;
+    let lb = start(TCP, targets(TCP, &[target])).await;
+    let mut quiet = TcpStream::connect(lb.address).await.unwrap();
+    let mut quiet_server = connections.recv().await.unwrap();
+    let mut talking = TcpStream::connect(lb.address).await.unwrap();
+    let mut talking_server = connections.recv().await.unwrap();
+    lb.drain().await;
+    let until_quiet_ends = async {
+        // An end and no reset: what was sent has arrived.
+        assert_eq!(end(&mut quiet).await, Ok(0));
+        assert_eq!(end(&mut quiet_server).await, Ok(0));
+    };
+    let talk = async {
+        loop {
+            talking.write_all(b"?").await.unwrap();
+            assert_eq!(talking_server.read_u8().await.unwrap(), b'?');
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = until_quiet_ends => {}
+        () = talk => {}
+    }
+    talking_server.write_all(b"!").await.unwrap();
+    assert_eq!(talking.read_u8().await.unwrap(), b'!');
+}

@@ -2,13 +2,18 @@
 
 mod support;
 
-use neargate_lb::table::Table;
+use neargate_lb::engine::Published;
+use neargate_lb::table::{Table, Transport};
 use neargate_lb::tls::{self, AcceptError, Alpn, Listeners, TlsSession};
 use neargate_lb_api as api;
-use rustls::pki_types::ServerName;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, SignatureScheme, version};
 use std::sync::Arc;
-use support::{P256, P384, RSA, certificate, client, client_with, load_balancer};
+use support::{
+    Lb, P256, P384, RSA, certificate, client, client_with, forward_to, group, load_balancer,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -347,6 +352,9 @@ fn certificates_that_cannot_be_served_are_told_and_the_rest_serves() {
     let mut problems: Vec<_> = listeners.problems.iter().map(|p| p.arn.as_str()).collect();
     problems.sort_unstable();
     assert_eq!(problems, ["another's key", "no chain", "no key"]);
+    let wanted = table(&certificates, api::Protocol::Https, "", "");
+    let published = Published::compile(&wanted, None);
+    assert_eq!(published.problems().count(), 3, "the process tells them");
     assert!(listeners.get(LISTENER).is_some());
     let shown = format!("{listeners:?}");
     assert!(
@@ -408,5 +416,68 @@ async fn listeners_that_share_a_port_are_told_apart_by_the_server_name() {
         let (connected, accepted) = tokio::join!(client, server);
         connected.unwrap();
         assert_eq!(&*accepted.unwrap().1.certificate_arn, want, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn targets_are_spoken_to_as_the_policy_says_whatever_the_client_speaks() {
+    let own = certificate("own", &["target"], P256, 1);
+    let chain = CertificateDer::from_pem_slice(own.certificate_chain_pem.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(own.private_key_pem.as_bytes()).unwrap();
+    let newest_only = rustls::ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(&[&version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(newest_only));
+    for (policy, versions, status) in [
+        (
+            "ELBSecurityPolicy-TLS13-1-2-2021-06",
+            [&version::TLS12],
+            "200",
+        ),
+        (
+            "ELBSecurityPolicy-TLS13-1-2-2021-06",
+            [&version::TLS13],
+            "200",
+        ),
+        ("ELBSecurityPolicy-2016-08", [&version::TLS12], "502"),
+    ] {
+        let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = target.local_addr().unwrap();
+        let acceptor = acceptor.clone();
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = target.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let _ = stream.read(&mut [0; 1024]).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+            }
+        });
+        let lb = Lb::start(Transport::Tcp, |port| {
+            let certificates = [certificate("default", &["lb.test"], P256, 1)];
+            let mut table = table(&certificates, api::Protocol::Https, policy, "on");
+            let listener = &mut table.load_balancers[0].listeners[0];
+            listener.port = port.into();
+            listener.rules = vec![forward_to("arn:group")];
+            let http1 = api::ProtocolVersion::Http1;
+            table.target_groups = vec![group("arn:group", api::Protocol::Https, http1, &[address])];
+            table
+        })
+        .await;
+        let client = Arc::new(client_with(&["http/1.1"], &versions, |_| true));
+        let mut stream = lb.connect(&client, "lb.test").await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: lb.test\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        let got = String::from_utf8_lossy(&answer[9..]).into_owned();
+        assert_eq!(got, status, "{policy} {versions:?}");
+        serving.abort();
     }
 }

@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use neargate_lb_api::AccessLogs as Config;
+use neargate_lb_api::{AccessLogs as Config, LoadBalancerType};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -23,7 +23,8 @@ pub(super) struct Node {
     region: String,
     /// `app.NAME.ID`
     name: String,
-    address: IpAddr,
+    /// Of application load balancers only: AWS's names of network load balancers' files have none.
+    address: Option<IpAddr>,
 }
 
 impl Node {
@@ -40,7 +41,7 @@ impl Node {
             account,
             region,
             name,
-            address,
+            address: (load_balancer.kind != LoadBalancerType::Network).then_some(address),
         })
     }
 
@@ -60,10 +61,12 @@ impl Node {
         let end = end.unwrap_or_default().to_zoned(TimeZone::UTC);
         let day = end.strftime("%Y/%m/%d").to_string();
         let end = end.strftime("%Y%m%dT%H%MZ");
+        let address = address.map(|address| format!("{address}_"));
+        let address = address.unwrap_or_default();
         self.base
             .join(format!("elasticloadbalancing/{region}/{day}"))
             .join(format!(
-                "{account}_elasticloadbalancing_{region}_{name}_{end}_{address}_{random}.log.gz"
+                "{account}_elasticloadbalancing_{region}_{name}_{end}_{address}{random}.log.gz"
             ))
     }
 }

@@ -5,8 +5,10 @@ mod files;
 mod record;
 #[cfg(test)]
 mod tests;
+mod tls_record;
 
 pub use record::{ActionTaken, Kind, Record, RequestLine};
+pub use tls_record::TlsRecord;
 
 use crate::table::{LoadBalancer, Table};
 use files::Node;

@@ -203,7 +203,7 @@ impl Record<'_> {
 }
 
 /// `ip:port`; an IPv4 address stays one though the socket is for both families.
-struct Peer(SocketAddr);
+pub(super) struct Peer(pub SocketAddr);
 
 impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -225,7 +225,7 @@ fn write_status(out: &mut String, status: Option<u16>) -> std::fmt::Result {
     }
 }
 
-fn plain(out: &mut String, text: &str) {
+pub(super) fn plain(out: &mut String, text: &str) {
     out.push(' ');
     out.push_str(if text.is_empty() { "-" } else { text });
 }

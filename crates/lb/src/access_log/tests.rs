@@ -88,6 +88,78 @@ fn a_line_is_the_vendors_example() {
 }
 
 #[test]
+fn a_tls_connections_line_is_the_vendors_example() {
+    let offered = [b"h2".to_vec(), b"http/1.1".to_vec()];
+    let example = TlsRecord {
+        ended_millis: 1_585_730_502_900,
+        created_millis: 1_585_730_480_100,
+        load_balancer: "net/my-network-loadbalancer/c6e77e28c25b2234",
+        listener_arn: "arn:aws:elasticloadbalancing:us-east-2:671290407336:listener/net/my-network-loadbalancer/\
+                       c6e77e28c25b2234/g3d4b5e8bb8464cd",
+        client: ([72, 21, 218, 154], 51341).into(),
+        destination: ([172, 100, 100, 185], 443).into(),
+        connection: Duration::from_micros(5_100),
+        handshake: Some(Duration::from_millis(2)),
+        received_bytes: 98,
+        sent_bytes: 246,
+        alert: None,
+        certificate_arn: "arn:aws:acm:us-east-2:671290407336:certificate/2a108f19-aded-46b0-8493-c63eb1ef4a99",
+        cipher: "ECDHE-RSA-AES128-SHA",
+        protocol: "TLSv1.2",
+        domain_name: "my-network-loadbalancer-c6e77e28c25b2234.elb.us-east-2.amazonaws.com",
+        alpn_front: "h2",
+        alpn_back: "h2",
+        alpn_offered: &offered,
+    };
+    let line = |record: &TlsRecord<'_>| {
+        let mut line = String::new();
+        record.write_line(&mut line);
+        line
+    };
+    assert_eq!(
+        line(&example),
+        "tls 2.0 2020-04-01T08:41:42 net/my-network-loadbalancer/c6e77e28c25b2234 g3d4b5e8bb8464cd 72.21.218.154:51341 \
+         172.100.100.185:443 5 2 98 246 - \
+         arn:aws:acm:us-east-2:671290407336:certificate/2a108f19-aded-46b0-8493-c63eb1ef4a99 - ECDHE-RSA-AES128-SHA \
+         tlsv12 - my-network-loadbalancer-c6e77e28c25b2234.elb.us-east-2.amazonaws.com h2 h2 \"h2\",\"http/1.1\" \
+         2020-04-01T08:41:20\n"
+    );
+    let hostile = [b"a b\"\n".to_vec(), vec![b'x'; 500]];
+    let failed = TlsRecord {
+        handshake: None,
+        received_bytes: 0,
+        sent_bytes: 0,
+        alert: Some(48),
+        cipher: "",
+        protocol: "",
+        domain_name: "a\nb c",
+        alpn_front: "",
+        alpn_back: "-",
+        alpn_offered: &hostile,
+        ..example
+    };
+    let line = line(&failed);
+    let fields: Vec<&str> = line.trim_end().split(' ').collect();
+    assert_eq!(fields.len(), 22, "{line}");
+    for (number, want) in [
+        (9, "-"),
+        (10, "0"),
+        (12, "48"),
+        (15, "-"),
+        (16, "-"),
+        (18, "a%0Ab%20c"),
+        (19, "-"),
+        (20, "-"),
+    ] {
+        assert_eq!(fields[number - 1], want, "field {number}");
+    }
+    assert!(
+        fields[20].starts_with("\"a%20b%22%0A\",\"xxx") && fields[20].ends_with("x..."),
+        "{line}"
+    );
+}
+
+#[test]
 fn what_is_absent_has_its_placeholder_and_what_is_hostile_stays_in_its_field() {
     let refused = Record {
         target: None,
@@ -230,6 +302,23 @@ fn a_file_covers_five_minutes_and_is_named_after_their_end() {
         );
     }
     assert_ne!(node.path(noon + 300_000, "r"), node.path(noon, "r"));
+    // AWS: those of a network load balancer have no address in their names.
+    let network = LoadBalancer {
+        kind: api::LoadBalancerType::Network,
+        full_name: "net/web/0123456789abcdef".to_owned(),
+        attributes: table.load_balancers[0].attributes.clone(),
+        arn: "arn".into(),
+        dns_name: String::new(),
+        interfaces: Vec::new(),
+        serve_on_loopback: false,
+    };
+    let node = Node::new(&network, IpAddr::from([10, 0, 0, 5])).expect("logs are on");
+    let path = node.path(noon, "r");
+    let name = path.file_name().expect("a file").to_string_lossy();
+    assert_eq!(
+        name,
+        "123456789012_elasticloadbalancing_us-east-1_net.web.0123456789abcdef_20180702T1205Z_r.log.gz"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What all threads serve from: a table and what is compiled beside it.
 
-use crate::table::{Table, TargetKey};
+use crate::table::{Listener, Problem, Table, TargetKey};
 use crate::tls;
 use neargate_lb_api as api;
 use std::collections::HashSet;
@@ -36,6 +36,18 @@ impl Published {
             table: Arc::new(table),
             tls,
         }
+    }
+
+    /// What of it is not served, for people.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.table.problems.iter().chain(&self.tls.problems)
+    }
+
+    /// Whether connections to targets may be in TLS 1.3: exactly where the listener's policy has it, whatever the client
+    /// speaks. Source: "Target groups for your Application Load Balancers", routing configuration.
+    pub fn tls13_to_targets(&self, listener: &Listener) -> bool {
+        let tls = self.tls.get(&listener.arn);
+        tls.is_none_or(|tls| tls.allows_tls13())
     }
 
     pub fn has_target(&self, target: &TargetKey) -> bool {

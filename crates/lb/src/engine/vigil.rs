@@ -121,6 +121,11 @@ impl Vigils {
         }
     }
 
+    /// Whether [`Vigils::close_all`] was called.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     pub fn len(&self) -> usize {
         self.all.borrow().len()
     }

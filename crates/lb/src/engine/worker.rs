@@ -163,6 +163,11 @@ impl Worker {
         self.vigils.add()
     }
 
+    /// Whether the process ends: what can be closed shall be.
+    pub fn is_closing(&self) -> bool {
+        self.vigils.is_closing()
+    }
+
     /// Whether connections to the target may be used for other requests.
     pub fn keeps(&self, target: &TargetKey) -> bool {
         self.current.borrow().may_reuse(target)

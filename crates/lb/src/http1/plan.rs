@@ -253,10 +253,7 @@ pub fn plan(
     if written.is_err() {
         return Ok(answered(Answer::error(463), journal));
     }
-    let tls13 = client
-        .tls
-        .as_ref()
-        .is_none_or(|session| session.version == "TLSv1.3");
+    let tls13 = group.is_secure() && worker.current().tls13_to_targets(&endpoint.listener);
     Ok(Plan::Forward(Box::new(Forward {
         way: Way {
             towards: Towards::new(endpoint, group, &chosen.target, tls13),

@@ -149,11 +149,7 @@ pub(super) fn plan<'e>(
         framing,
         upgrade: false,
     };
-    let tls13 = worker
-        .current()
-        .tls
-        .get(&listener.arn)
-        .is_none_or(|tls| tls.allows_tls13());
+    let tls13 = group.is_secure() && worker.current().tls13_to_targets(listener);
     let towards = Towards::new(endpoint, group, &chosen.target, tls13);
     let made = match group.speaks_http2() {
         true => http2_head(head, &forwarding, towards.secure),

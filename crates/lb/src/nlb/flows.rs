@@ -4,7 +4,8 @@
 //! - the target became unhealthy and its group terminates such connections. A flow that began on an unhealthy target,
 //!   because all were, is not ended by that;
 //! - the target left the table, its draining being over, and its group terminates then. Otherwise the flow lives on
-//!   until one of its ends closes it.
+//!   until one of its ends closes it;
+//! - the process's end, as soon as it is quiet.
 //!
 //! The thread looks at all of them once per tick, so that a flow costs no timer.
 //!
@@ -19,6 +20,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::task::spawn_local;
+
+/// At the process's end a flow that was quiet for so long is taken to be between two exchanges and is closed. Where an
+/// exchange ends, only the two ends know.
+const QUIET_MILLIS: u64 = 1_000;
 
 thread_local! {
     static FLOWS: RefCell<Slab<Rc<Flow>>> = const { RefCell::new(Slab::new()) };
@@ -35,6 +40,8 @@ pub enum Verdict {
     Idle,
     /// Its target's connections are to be reset.
     Terminate,
+    /// The process ends, and nothing has passed for [`QUIET_MILLIS`].
+    Quiet,
 }
 
 /// One flow.
@@ -111,7 +118,7 @@ impl Flow {
         .await
     }
 
-    fn judge(&self, now: u64, table: &Table) {
+    fn judge(&self, now: u64, table: &Table, closing: bool) {
         let group = table.target_groups.get(&self.group);
         let registered = group.is_some_and(|group| group.target_by_key(&self.target).is_some());
         if let (Some(group), true) = (group, registered) {
@@ -133,6 +140,7 @@ impl Flow {
         let verdict = match ended {
             true => Verdict::Terminate,
             false if idle >= self.idle_millis => Verdict::Idle,
+            false if closing && idle >= QUIET_MILLIS => Verdict::Quiet,
             false if idle >= self.idle_millis / 2 && !self.half_told.get() => Verdict::HalfIdle,
             false => return,
         };
@@ -179,7 +187,7 @@ fn keep_ticking(worker: &Rc<Worker>) {
     spawn_local(async move {
         loop {
             tokio::time::sleep(clock::TICK).await;
-            judge_all(&worker.current().table);
+            judge_all(&worker.current().table, worker.is_closing());
             if count() == 0 {
                 break;
             }
@@ -189,11 +197,11 @@ fn keep_ticking(worker: &Rc<Worker>) {
 }
 
 /// Judges every flow of this thread by the table in force.
-fn judge_all(table: &Table) {
+fn judge_all(table: &Table, closing: bool) {
     let now = clock::millis();
     FLOWS.with_borrow(|flows| {
         for (_, flow) in flows {
-            flow.judge(now, table);
+            flow.judge(now, table, closing);
         }
     });
 }

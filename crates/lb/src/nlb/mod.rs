@@ -9,6 +9,7 @@
 
 pub mod choice;
 pub mod flows;
+pub mod log;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod sender;

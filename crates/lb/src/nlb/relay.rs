@@ -26,6 +26,8 @@ struct Direction {
     buffer: Buffer,
     state: State,
     unflushed: bool,
+    read_bytes: u64,
+    written_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,13 +53,17 @@ impl Direction {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
                 self.buffer.consume(count);
+                self.written_bytes += count as u64;
                 self.unflushed = true;
                 flow.touch();
             }
             match self.state {
                 State::Open => match self.buffer.poll_fill(cx, from, BLOCK_BYTES) {
                     Poll::Ready(Ok(0)) => self.state = State::Ending,
-                    Poll::Ready(Ok(_)) => flow.touch(),
+                    Poll::Ready(Ok(count)) => {
+                        self.read_bytes += count as u64;
+                        flow.touch();
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
                         if self.unflushed {
@@ -106,4 +112,21 @@ where
 pub struct Pair {
     there: Direction,
     back: Direction,
+}
+
+impl Pair {
+    /// Bytes that came from the client.
+    pub fn received_bytes(&self) -> u64 {
+        self.there.read_bytes
+    }
+
+    /// Bytes that went to the client.
+    pub fn sent_bytes(&self) -> u64 {
+        self.back.written_bytes
+    }
+
+    /// Whether bytes that one end has sent still wait for the other.
+    pub fn holds_bytes(&self) -> bool {
+        !self.there.buffer.is_empty() || !self.back.buffer.is_empty()
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::choice::{FlowKey, choose};
 use super::flows::{self, Flow, Verdict};
+use super::log::{Journal, Passed};
 use super::proxy_protocol;
 use super::relay::{End, Pair, relay};
 use super::sender::sender;
@@ -12,6 +13,7 @@ use crate::tls::{self, Alpn, TargetAlpn};
 use crate::upstream::connect::connect;
 use crate::upstream::{Towards, UpstreamStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,42 +48,69 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, client: Client) {
         return;
     };
     let _counted = worker.watch();
-    if !endpoint.listener.is_secure() {
-        return forward(&worker, &endpoint, stream, Alpn::None, true).await;
+    match endpoint.listener.is_secure() {
+        true => serve_tls(&worker, stream, &client, endpoint).await,
+        false => drop(forward(&worker, &endpoint, stream, Alpn::None).await),
     }
+}
+
+async fn serve_tls(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    client: &Client,
+    endpoint: Arc<Endpoint>,
+) {
     let Some(tls) = worker.current().tls.get(&endpoint.listener.arn).cloned() else {
         reset_on_close(&stream);
         return;
     };
-    // On loopback several listeners may share the port, and the server name tells which is meant.
-    let by_name = |name: &str| {
-        let endpoint = client.endpoint(&worker, name)?;
-        worker.current().tls.get(&endpoint.listener.arn).cloned()
-    };
-    let (stream, session) = match tls::accept(stream, &tls, by_name).await {
-        Ok(accepted) => accepted,
-        Err(error) => {
-            return tracing::debug!(listener = %endpoint.listener.arn, %error, "no TLS session");
-        }
-    };
-    let name = session.server_name.as_deref().unwrap_or_default();
-    let Some(endpoint) = client.endpoint(&worker, name) else {
+    let Ok(local) = stream.local_addr() else {
         return;
     };
-    forward(&worker, &endpoint, stream, session.alpn, tls.allows_tls13()).await;
+    let mut journal = Journal::begin(&endpoint, client.peer, local);
+    // On loopback several listeners may share the port, and the server name tells which is meant.
+    let by_name = |name: &str| {
+        let endpoint = client.endpoint(worker, name)?;
+        worker.current().tls.get(&endpoint.listener.arn).cloned()
+    };
+    let accepted = match &mut journal {
+        Some(journal) => tls::accept_noting(stream, &tls, by_name, &mut journal.greeting).await,
+        None => tls::accept(stream, &tls, by_name).await,
+    };
+    if let Some(journal) = &mut journal {
+        journal.shook_hands(accepted.as_ref().map(|(_, session)| session));
+    }
+    let (endpoint, passed) = match accepted {
+        Ok((stream, session)) => {
+            let name = session.server_name.as_deref().unwrap_or_default();
+            let Some(endpoint) = client.endpoint(worker, name) else {
+                return;
+            };
+            let passed = forward(worker, &endpoint, stream, session.alpn).await;
+            (endpoint, passed)
+        }
+        Err(error) => {
+            tracing::debug!(listener = %endpoint.listener.arn, %error, "no TLS session");
+            (endpoint, Passed::default())
+        }
+    };
+    if let Some(journal) = journal {
+        journal.end(worker, &endpoint, &passed);
+    }
 }
 
+/// Passes a connection on to a target, until it ends.
 async fn forward(
     worker: &Rc<Worker>,
     endpoint: &Endpoint,
     mut client: impl ClientStream,
     alpn: Alpn,
-    tls13: bool,
-) {
+) -> Passed {
+    let nothing = Passed::default();
     // Until the target takes the connection, the client's end is a reset: so it would see a target that refuses.
     reset_on_close(client.socket());
     let (Ok(peer), Ok(local)) = (client.socket().peer_addr(), client.socket().local_addr()) else {
-        return;
+        return nothing;
     };
     let key = FlowKey {
         transport: Transport::Tcp,
@@ -90,8 +119,9 @@ async fn forward(
     };
     let Ok((group, target)) = choose(endpoint, &key) else {
         tracing::debug!(listener = %endpoint.listener.arn, "no target for a connection");
-        return;
+        return nothing;
     };
+    let tls13 = group.is_secure() && worker.current().tls13_to_targets(&endpoint.listener);
     let towards = Towards {
         sender: sender(&worker.shared.namespaces, endpoint, &group, peer),
         ..Towards::new(endpoint, &group, &target, tls13)
@@ -105,7 +135,7 @@ async fn forward(
         Ok(server) => server,
         Err(error) => {
             tracing::debug!(target = %target.address, %error, "a connection was reset");
-            return;
+            return nothing;
         }
     };
     if group.proxy_protocol_v2
@@ -114,7 +144,7 @@ async fn forward(
             .await
             .is_err()
     {
-        return;
+        return nothing;
     }
     if endpoint.listener.is_secure() {
         let keep_alive = socket2::TcpKeepalive::new()
@@ -130,14 +160,24 @@ async fn forward(
         secs => secs,
     };
     let flow = flows::add(worker, &group, &target, u64::from(idle_secs) * 1000, true);
-    converse(&mut client, &mut server, &flow).await;
+    let mut pair = Pair::default();
+    converse(&mut client, &mut server, &flow, &mut pair).await;
+    Passed {
+        received_bytes: pair.received_bytes(),
+        sent_bytes: pair.sent_bytes(),
+        alpn: alpn_of(&server),
+    }
 }
 
-async fn converse(client: &mut impl ClientStream, server: &mut UpstreamStream, flow: &Flow) {
-    let mut pair = Pair::default();
+async fn converse(
+    client: &mut impl ClientStream,
+    server: &mut UpstreamStream,
+    flow: &Flow,
+    pair: &mut Pair,
+) {
     let mut heard = heard(client, server);
     loop {
-        match relay(client, server, flow, &mut pair).await {
+        match relay(client, server, flow, pair).await {
             End::Closed => {
                 let _ = socket2::SockRef::from(client.socket()).set_linger(None);
                 return;
@@ -156,6 +196,14 @@ async fn converse(client: &mut impl ClientStream, server: &mut UpstreamStream, f
                 // A keep-alive has come.
                 heard = now;
                 flow.spare();
+            }
+            // One end does not take what the other has sent: that is no pause.
+            End::Verdict(Verdict::Quiet) if pair.holds_bytes() => flow.go_on(),
+            End::Verdict(Verdict::Quiet) => {
+                let _ = socket2::SockRef::from(client.socket()).set_linger(None);
+                // Whoever has gone meanwhile needs no word of it.
+                let _ = tokio::join!(client.shutdown(), server.shutdown());
+                return;
             }
             // A reset is passed on as one.
             End::Broken(_) | End::Verdict(_) => {
@@ -176,5 +224,12 @@ fn socket_of(server: &UpstreamStream) -> &TcpStream {
     match server {
         UpstreamStream::Plain(stream) => stream,
         UpstreamStream::Tls(stream) => stream.get_ref().0,
+    }
+}
+
+fn alpn_of(server: &UpstreamStream) -> Alpn {
+    match server {
+        UpstreamStream::Plain(_) => Alpn::None,
+        UpstreamStream::Tls(stream) => Alpn::from_wire(stream.get_ref().1.alpn_protocol()),
     }
 }

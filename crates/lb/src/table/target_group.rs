@@ -153,6 +153,11 @@ impl TargetGroup {
         compiled
     }
 
+    /// Whether connections to its targets are in TLS.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.protocol, api::Protocol::Https | api::Protocol::Tls)
+    }
+
     /// Whether requests are carried to it in HTTP/2.
     pub fn speaks_http2(&self) -> bool {
         self.protocol_version != api::ProtocolVersion::Http1

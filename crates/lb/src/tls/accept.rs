@@ -45,6 +45,30 @@ pub enum AcceptError {
     Handshake(#[from] io::Error),
 }
 
+impl AcceptError {
+    /// The number of the alert by which the client ended the handshake.
+    pub fn alert(&self) -> Option<u8> {
+        let Self::Handshake(error) = self else {
+            return None;
+        };
+        match error.get_ref()?.downcast_ref()? {
+            rustls::Error::AlertReceived(alert) => Some(u8::from(*alert)),
+            _ => None,
+        }
+    }
+}
+
+/// What a client's first message told, also when there was no session in the end.
+#[derive(Debug, Default)]
+pub struct Greeting {
+    /// The certificate that was chosen for it; empty: there was no such message.
+    pub certificate_arn: Arc<str>,
+    /// What it asked for by SNI.
+    pub server_name: String,
+    /// The application protocols that it offered, best first.
+    pub alpn: Vec<Vec<u8>>,
+}
+
 /// Takes a new connection to a listener through its handshake. Where listeners share a port (dev's loopback), `by_name`
 /// knows whose the client's server name is; `tls` serves those of which it knows nothing.
 pub async fn accept(
@@ -52,7 +76,20 @@ pub async fn accept(
     tls: &ListenerTls,
     by_name: impl Fn(&str) -> Option<Arc<ListenerTls>>,
 ) -> Result<(TlsStream<TcpStream>, TlsSession), AcceptError> {
-    timeout(HANDSHAKE_TIMEOUT, handshake(stream, tls, by_name))
+    timeout(HANDSHAKE_TIMEOUT, handshake(stream, tls, by_name, None))
+        .await
+        .unwrap_or(Err(AcceptError::TimedOut))
+}
+
+/// The same, and notes what the client said first.
+pub async fn accept_noting(
+    stream: TcpStream,
+    tls: &ListenerTls,
+    by_name: impl Fn(&str) -> Option<Arc<ListenerTls>>,
+    greeting: &mut Greeting,
+) -> Result<(TlsStream<TcpStream>, TlsSession), AcceptError> {
+    let handshake = handshake(stream, tls, by_name, Some(greeting));
+    timeout(HANDSHAKE_TIMEOUT, handshake)
         .await
         .unwrap_or(Err(AcceptError::TimedOut))
 }
@@ -61,6 +98,7 @@ async fn handshake(
     mut stream: TcpStream,
     tls: &ListenerTls,
     by_name: impl Fn(&str) -> Option<Arc<ListenerTls>>,
+    greeting: Option<&mut Greeting>,
 ) -> Result<(TlsStream<TcpStream>, TlsSession), AcceptError> {
     if tls.is_https() && speaks_plain_http(&stream).await? {
         refuse_plain_http(&mut stream).await;
@@ -72,6 +110,14 @@ async fn handshake(
         let named = hello.server_name().and_then(by_name);
         let tls = named.as_deref().unwrap_or(tls);
         let offer = tls.choose(&hello);
+        if let Some(greeting) = greeting {
+            let alpn = hello.alpn().into_iter().flatten();
+            *greeting = Greeting {
+                certificate_arn: Arc::clone(&offer.certificate.arn),
+                server_name: hello.server_name().unwrap_or_default().to_owned(),
+                alpn: alpn.map(<[u8]>::to_vec).collect(),
+            };
+        }
         (
             tls.config(offer, &hello),
             Arc::clone(&offer.certificate.arn),

@@ -16,7 +16,7 @@ pub mod listener;
 pub mod policy;
 pub mod session;
 
-pub use accept::{AcceptError, accept};
+pub use accept::{AcceptError, Greeting, accept, accept_noting};
 pub use client::{TargetAlpn, client_config};
 pub use listener::{ListenerTls, Listeners};
 pub use session::{Alpn, TlsSession};

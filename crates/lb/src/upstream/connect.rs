@@ -4,7 +4,6 @@ use super::UpstreamStream;
 use crate::engine::Worker;
 use crate::table::{Endpoint, Target, TargetGroup, TargetKey};
 use crate::tls::{TargetAlpn, client::server_name, client_config};
-use neargate_lb_api as api;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,7 +63,7 @@ impl Towards {
             address: target.address,
             netns: Arc::clone(netns(endpoint, target)),
             sender: None,
-            secure: matches!(group.protocol, api::Protocol::Https | api::Protocol::Tls),
+            secure: group.is_secure(),
             tls13,
         }
     }
