@@ -204,11 +204,12 @@ impl Pass<'_> {
         }
     }
 
-    /// The primary's target group, which is blue's, must have all the traffic of both listeners.
+    /// The primary's target group, which is blue's, must have traffic of both listeners. It need not have all: a
+    /// deployment that failed without being rolled back leaves some of it on green.
     fn is_blue_behind_listeners(&self) -> bool {
-        let blue_has_all = |green: Option<f64>| green.is_some_and(|share| share < SHARE_TOLERANCE);
-        blue_has_all(self.seen.production_green_percent)
-            && (!self.settings.test_listener || blue_has_all(self.seen.test_green_percent))
+        let is_behind = |green: Option<f64>| green.is_some_and(|share| share < 100.0);
+        is_behind(self.seen.production_green_percent)
+            && (!self.settings.test_listener || is_behind(self.seen.test_green_percent))
     }
 
     fn wait_for_green(&mut self, at: usize) -> Next {

@@ -197,7 +197,8 @@ pub struct StopRequest {
 /// What the caller writes together with the new progress.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
-    /// The new task set, at 100 % scale, its target group attached to the production route with weight 0.
+    /// The new task set, at 100 % scale, its target group attached to the production route with weight 0. What an
+    /// earlier deployment left there goes.
     CreateGreen,
     InvokeHook(Event),
     RouteProduction {

@@ -68,6 +68,7 @@ impl Run {
                 Action::CreateGreen => {
                     self.seen.green = Some(SetSeen { steady: false });
                     self.seen.green_made = true;
+                    self.seen.production_green_percent = Some(0.0);
                 }
                 Action::RouteProduction { green_percent } => {
                     self.seen.production_green_percent = Some(*green_percent);
@@ -564,6 +565,16 @@ fn blue_must_serve_when_a_deployment_begins() {
             "{name}: nothing was changed, so nothing is rolled back"
         );
     }
+}
+
+#[test]
+fn what_a_failed_deployment_left_on_green_is_no_obstacle() {
+    let mut run = Run::new(settings());
+    run.seen.production_green_percent = Some(90.0);
+    run.pass();
+    assert_eq!(run.log, [Action::CreateGreen]);
+    run.green_is_steady();
+    assert_eq!(run.progress.green_percent, 100.0);
 }
 
 #[test]

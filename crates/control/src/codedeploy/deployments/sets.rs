@@ -42,6 +42,16 @@ pub fn target_group(set: &TaskSet) -> Option<&str> {
         .as_deref()
 }
 
+/// What a deployment that was not rolled back has left behind green's target group: its tasks must not get what is meant
+/// for the new ones.
+pub fn left_behind(service: &ServiceRecord, sets: &Sets) -> Vec<String> {
+    let is_left = |set: &&TaskSet| {
+        set.id != sets.blue && target_group(set) == Some(sets.green_group.as_str())
+    };
+    let left = service.deployments.iter().filter(is_left);
+    left.map(|set| set.id.clone()).collect()
+}
+
 /// The green task set: blue's with what the AppSpec says otherwise, behind the other target group.
 ///
 /// # Errors

@@ -119,6 +119,9 @@ impl<'a> Act<'a> {
         let new = sets::green(&place, &blue.config, spec.service, &sets, &self.record.id)
             .await
             .map_err(refused_by_ecs)?;
+        for left in sets::left_behind(service, &sets) {
+            task_sets::delete_in(service, &left, self.now);
+        }
         let green = task_sets::create_in(service, new, self.now).map_err(refused_by_ecs)?;
         self.service_changed = true;
         sets.green = Some(green);

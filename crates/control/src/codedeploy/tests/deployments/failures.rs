@@ -122,6 +122,22 @@ async fn a_failed_deployment_without_rollback_leaves_everything_as_it_is() {
     let left = rig.target(&id).await["taskSetsInfo"].clone();
     assert_eq!(left[1]["trafficWeight"], 10.0);
     assert!(rig.info(&id).await.get("rollbackInfo").is_none());
+
+    // The next one begins where the first had begun.
+    let next = rig.deploy(spec()).await;
+    rig.until_event(&next, "Install", "InProgress").await;
+    rig.until_weights(100, 0).await;
+    rig.until_sets(&[
+        ("web-1", "PRIMARY"),
+        ("web-2", "DRAINING"),
+        ("web-2", "ACTIVE"),
+    ])
+    .await;
+    assert_eq!(
+        rig.target(&id).await["taskSetsInfo"],
+        left,
+        "as it had left them"
+    );
 }
 
 #[tokio::test]
