@@ -14,6 +14,7 @@ const IMPAIRED_AFTER_ROUNDS: u32 = 3;
 pub(super) fn account(pass: &mut Pass<'_>) {
     let mut said = Vec::new();
     let mut impaired = false;
+    let resets = pass.seen.service.circuit_breaker.reset_on_healthy_task;
     for group in &mut pass.groups {
         let memory = &mut group.memory;
         let mut recovered = false;
@@ -25,7 +26,9 @@ pub(super) fn account(pass: &mut Pass<'_>) {
                 if !memory.has_run {
                     // The circuit breaker's second stage begins to count afresh.
                     memory.has_run = true;
-                    memory.failed_tasks = 0;
+                    if resets {
+                        memory.failed_tasks = 0;
+                    }
                 }
             }
             match seen.condition {
@@ -75,7 +78,9 @@ pub(super) fn account(pass: &mut Pass<'_>) {
         }
         if recovered {
             memory.has_been_healthy = true;
-            memory.failed_tasks = 0;
+            if resets {
+                memory.failed_tasks = 0;
+            }
         }
     }
     for event in said {

@@ -6,17 +6,28 @@ use super::events;
 use super::memory::{GroupMemory, Topic};
 use super::pass::Pass;
 use super::plan::{FailReason, Transition};
-use super::snapshot::GroupState;
+use super::snapshot::{FailureThreshold, GroupState};
 
-/// The circuit breaker's threshold is half of the desired count, within these limits.
+/// Limits of [`FailureThreshold::BoundedPercent`].
 ///
 /// Source: developer guide, "How the Amazon ECS deployment circuit breaker detects failures".
-const THRESHOLD_MIN: usize = 3;
-const THRESHOLD_MAX: usize = 200;
+const THRESHOLD_MIN: u32 = 3;
+const THRESHOLD_MAX: u32 = 200;
 
-/// So many failures in a row fail a deployment.
-pub(super) fn threshold(desired: usize) -> usize {
-    desired.div_ceil(2).clamp(THRESHOLD_MIN, THRESHOLD_MAX)
+impl FailureThreshold {
+    /// So many failures fail a deployment of a service of this size.
+    pub fn failures(self, desired: u32) -> u32 {
+        let share = |percent: u32| {
+            let share = (u64::from(desired) * u64::from(percent)).div_ceil(100);
+            u32::try_from(share).unwrap_or(u32::MAX)
+        };
+        match self {
+            Self::BoundedPercent(percent) => share(percent).clamp(THRESHOLD_MIN, THRESHOLD_MAX),
+            // Nothing has failed yet where nothing is desired.
+            Self::UnboundedPercent(percent) => share(percent).max(1),
+            Self::Count(count) => count.max(1),
+        }
+    }
 }
 
 /// Begins to watch a new deployment: alarms that ring already say nothing about it, and what was said before may be
@@ -119,7 +130,7 @@ fn reason(pass: &Pass<'_>) -> Option<FailReason> {
         return Some(FailReason::Alarm);
     }
     let breaker = pass.seen.service.circuit_breaker;
-    let failed = primary.memory.failed_tasks as usize;
-    (breaker.enable && failed >= threshold(pass.bounds.desired))
-        .then_some(FailReason::CircuitBreaker)
+    let desired = u32::try_from(pass.bounds.desired).unwrap_or(u32::MAX);
+    let too_many = primary.memory.failed_tasks >= breaker.threshold.failures(desired);
+    (breaker.enable && too_many).then_some(FailReason::CircuitBreaker)
 }

@@ -58,7 +58,7 @@ pub use plan::{
     Transition, Waiting,
 };
 pub use snapshot::{
-    AlarmRule, CircuitBreaker, EndCause, GroupState, Instance, ProviderShare, Scheduling,
+    AlarmRule, CircuitBreaker, EndCause, FailureThreshold, GroupState, Instance, ProviderShare, Scheduling,
     ServiceSnapshot, ServiceSpec, Stage, TargetGroupUse, TargetState, TaskGroup, TaskView,
 };
 pub use timing::{

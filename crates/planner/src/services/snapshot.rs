@@ -75,10 +75,39 @@ pub struct Instance {
 }
 
 /// `deploymentConfiguration.deploymentCircuitBreaker`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CircuitBreaker {
     pub enable: bool,
     pub rollback: bool,
+    pub threshold: FailureThreshold,
+    /// A task that gets healthy, or is the first to run, makes the failures before it forgotten.
+    pub reset_on_healthy_task: bool,
+}
+
+/// How many failures a deployment may have, as `thresholdConfiguration` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureThreshold {
+    /// Of the desired count, within AWS's limits.
+    BoundedPercent(u32),
+    UnboundedPercent(u32),
+    Count(u32),
+}
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        Self {
+            enable: false,
+            rollback: false,
+            threshold: FailureThreshold::default(),
+            reset_on_healthy_task: true,
+        }
+    }
+}
+
+impl Default for FailureThreshold {
+    fn default() -> Self {
+        Self::BoundedPercent(50)
+    }
 }
 
 /// `deploymentConfiguration.alarms`.

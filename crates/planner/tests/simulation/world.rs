@@ -98,6 +98,12 @@ impl World {
             circuit_breaker: CircuitBreaker {
                 enable: rng.random_bool(0.7),
                 rollback: rng.random_bool(0.7),
+                threshold: match rng.random_range(0..3) {
+                    0 => FailureThreshold::Count(rng.random_range(1..6)),
+                    1 => FailureThreshold::UnboundedPercent(rng.random_range(1..100)),
+                    _ => FailureThreshold::default(),
+                },
+                reset_on_healthy_task: rng.random_bool(0.7),
             },
             alarms: with_alarms.then_some(AlarmRule { rollback: true }),
             bake_millis: if with_alarms { 30_000 } else { 0 },
@@ -756,9 +762,14 @@ impl World {
             && self.service.service.circuit_breaker.enable
             && self.service.service.maximum_percent > 100;
         if !watched {
-            // Without the circuit breaker a bad version is tried for ever. One may also have been completed while no
-            // task was desired of it.
+            // Without the circuit breaker a bad version is tried for ever.
             self.versions.insert(primary.id.clone(), Version::Good);
+        }
+        for group in &self.service.groups {
+            // A bad one may have been completed while no task was desired of it, and serve for one that failed.
+            if group.state == GroupState::Completed {
+                self.versions.insert(group.id.clone(), Version::Good);
+            }
         }
         for version in self.versions.values_mut() {
             if *version == Version::Flaky {

@@ -3,9 +3,10 @@
 use neargate_aws_api::ecs::types::{
     CanaryConfiguration, DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration,
     DeploymentLifecycleHook, DeploymentLifecycleHookStage, DeploymentLifecycleHookTargetType,
-    DeploymentStrategy, LinearConfiguration,
+    DeploymentStrategy, LinearConfiguration, ThresholdType,
 };
 use neargate_aws_wire::error::ApiError;
+use neargate_planner::services::{CircuitBreaker, FailureThreshold};
 
 use super::records::Controller;
 use crate::ecs::errors;
@@ -181,6 +182,10 @@ fn check(configuration: &DeploymentConfiguration, controller: Controller) -> Res
                 "Deployment circuit breaker rollback cannot be enabled while the circuit breaker is disabled",
             );
         }
+        let threshold = breaker.threshold_configuration.as_ref();
+        if threshold.is_some_and(|threshold| threshold.value < 1) {
+            return refused("The value of thresholdConfiguration must be at least 1");
+        }
     }
     match &configuration.alarms {
         Some(_) if controller != Controller::Ecs => {
@@ -190,6 +195,30 @@ fn check(configuration: &DeploymentConfiguration, controller: Controller) -> Res
             refused("Deployment alarms need at least one alarm name while they are enabled")
         }
         _ => Ok(()),
+    }
+}
+
+/// The circuit breaker as the scheduler is told of it.
+pub fn circuit_breaker(configuration: &DeploymentConfiguration) -> CircuitBreaker {
+    let default = CircuitBreaker::default();
+    let Some(given) = &configuration.deployment_circuit_breaker else {
+        return default;
+    };
+    let threshold = given.threshold_configuration.as_ref().map(|given| {
+        let value = given.value.unsigned_abs();
+        match given.r#type {
+            ThresholdType::BoundedPercent => FailureThreshold::BoundedPercent(value),
+            ThresholdType::UnboundedPercent => FailureThreshold::UnboundedPercent(value),
+            ThresholdType::Count => FailureThreshold::Count(value),
+        }
+    });
+    CircuitBreaker {
+        enable: given.enable,
+        rollback: given.rollback,
+        threshold: threshold.unwrap_or(default.threshold),
+        reset_on_healthy_task: given
+            .reset_on_healthy_task
+            .unwrap_or(default.reset_on_healthy_task),
     }
 }
 
@@ -348,6 +377,8 @@ fn is_function(arn: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use neargate_aws_api::ecs::types::ThresholdConfiguration;
+
     use super::*;
 
     fn percents(maximum: Option<i32>, minimum: Option<i32>) -> DeploymentConfiguration {
@@ -435,6 +466,70 @@ mod tests {
         assert!(complete(Some(breaker), None, Controller::CodeDeploy).is_err());
         let plain = complete(None, None, Controller::CodeDeploy).expect("it is valid");
         assert_eq!(plain.deployment_circuit_breaker, None);
+    }
+
+    #[test]
+    fn what_the_breaker_is_told_reaches_the_scheduler() {
+        use FailureThreshold as Threshold;
+        let default = CircuitBreaker::default();
+        let on = CircuitBreaker {
+            enable: true,
+            ..default
+        };
+        for (name, threshold, resets, want) in [
+            ("nothing", None, None, Ok(on)),
+            (
+                "a count",
+                Some((ThresholdType::Count, 7)),
+                None,
+                Ok(CircuitBreaker {
+                    threshold: Threshold::Count(7),
+                    ..on
+                }),
+            ),
+            (
+                "a bounded share",
+                Some((ThresholdType::BoundedPercent, 20)),
+                Some(true),
+                Ok(CircuitBreaker {
+                    threshold: Threshold::BoundedPercent(20),
+                    ..on
+                }),
+            ),
+            (
+                "a share, and no reset",
+                Some((ThresholdType::UnboundedPercent, 20)),
+                Some(false),
+                Ok(CircuitBreaker {
+                    threshold: Threshold::UnboundedPercent(20),
+                    reset_on_healthy_task: false,
+                    ..on
+                }),
+            ),
+            (
+                "no failure at all",
+                Some((ThresholdType::Count, 0)),
+                None,
+                Err("The value of thresholdConfiguration must be at least 1"),
+            ),
+        ] {
+            let given = DeploymentConfiguration {
+                deployment_circuit_breaker: Some(DeploymentCircuitBreaker {
+                    enable: true,
+                    rollback: false,
+                    reset_on_healthy_task: resets,
+                    threshold_configuration: threshold
+                        .map(|(r#type, value)| ThresholdConfiguration { r#type, value }),
+                }),
+                ..DeploymentConfiguration::default()
+            };
+            let got = complete(Some(given), None, Controller::Ecs);
+            let got = got.map(|given| circuit_breaker(&given));
+            let got = got.as_ref().map_err(|error| error.message.as_ref());
+            assert_eq!(got, want.as_ref().map_err(|text| *text), "{name}");
+        }
+        let plain = complete(None, None, Controller::CodeDeploy).expect("it is valid");
+        assert_eq!(circuit_breaker(&plain), default);
     }
 
     fn of(strategy: DeploymentStrategy) -> DeploymentConfiguration {

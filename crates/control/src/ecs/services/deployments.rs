@@ -2,17 +2,12 @@
 
 use neargate_domain::Timestamp;
 
+use super::deployment_configuration::circuit_breaker;
 use super::records::*;
 use super::{blue_green, ids};
 use crate::ecs::keys;
 use crate::ecs::records::TaskDefinitionRecord;
 use crate::state::{Changes, State, StateError, Stored};
-
-/// Failures in a row that trip the circuit breaker of a service of this size. Source: developer guide, "How the Amazon
-/// ECS deployment circuit breaker detects failures".
-pub fn breaker_threshold(desired_count: u32) -> u32 {
-    desired_count.div_ceil(2).clamp(3, 200)
-}
 
 /// A deployment of a service's current configuration.
 pub struct Begin<'a> {
@@ -58,8 +53,7 @@ impl<'a> Begin<'a> {
             &keys::service_revision(scope, cluster, name, &revision),
             &revision_record,
         );
-        let mut record = self.service_deployment(service, &service_deployment, &revision, now);
-        record.progress = beginning.record.as_ref().map(|b| b.progress.clone());
+        let record = self.service_deployment(service, &service_deployment, &revision, now);
         changes.create(
             &keys::service_deployment(scope, cluster, name, &service_deployment),
             &record,
@@ -84,11 +78,7 @@ impl<'a> Begin<'a> {
         revision: &str,
         now: Timestamp,
     ) -> ServiceDeploymentRecord {
-        let breaker = service
-            .deployment_configuration
-            .deployment_circuit_breaker
-            .as_ref()
-            .is_some_and(|b| b.enable);
+        let breaker = circuit_breaker(&service.deployment_configuration);
         ServiceDeploymentRecord {
             id: id.to_owned(),
             status: ServiceDeploymentStatus::Pending,
@@ -107,13 +97,13 @@ impl<'a> Begin<'a> {
             deployment_configuration: service.deployment_configuration.clone(),
             rollback: None,
             breaker: BreakerRecord {
-                status: if breaker {
+                status: if breaker.enable {
                     MonitorStatus::Monitoring
                 } else {
                     MonitorStatus::Disabled
                 },
                 failures: 0,
-                threshold: breaker_threshold(service.desired_count),
+                threshold: breaker.threshold.failures(service.desired_count),
             },
             progress: None,
             last_counts: Vec::new(),
@@ -205,16 +195,4 @@ pub async fn definition_of(
         .get::<TaskDefinitionRecord>(&key)
         .await?
         .map(|found| found.record))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_breakers_threshold_is_half_the_desired_count_within_bounds() {
-        for (desired, want) in [(0, 3), (1, 3), (25, 13), (400, 200), (800, 200)] {
-            assert_eq!(breaker_threshold(desired), want, "{desired}");
-        }
-    }
 }

@@ -3,22 +3,37 @@
 use neargate_domain::Timestamp;
 
 use super::fixture::*;
-use crate::services::breaker::threshold;
 use crate::services::*;
 
 #[test]
-fn the_threshold_is_half_of_the_desired_count_within_limits() {
-    for (desired, want) in [
-        (0, 3),
-        (1, 3),
-        (5, 3),
-        (6, 3),
-        (7, 4),
-        (25, 13),
-        (400, 200),
-        (800, 200),
+fn the_threshold_follows_the_desired_count() {
+    use FailureThreshold::{BoundedPercent, Count, UnboundedPercent};
+    let half = FailureThreshold::default();
+    for (threshold, desired, want) in [
+        (half, 0, 3),
+        (half, 1, 3),
+        (half, 5, 3),
+        (half, 6, 3),
+        (half, 7, 4),
+        (half, 25, 13),
+        (half, 400, 200),
+        (half, 800, 200),
+        (BoundedPercent(10), 25, 3),
+        (BoundedPercent(10), 101, 11),
+        (BoundedPercent(100), 800, 200),
+        (UnboundedPercent(10), 0, 1),
+        (UnboundedPercent(10), 5, 1),
+        (UnboundedPercent(10), 25, 3),
+        (UnboundedPercent(50), 800, 400),
+        (UnboundedPercent(u32::MAX), u32::MAX, u32::MAX),
+        (Count(1), 800, 1),
+        (Count(7), 1, 7),
     ] {
-        assert_eq!(threshold(desired), want, "{desired} desired");
+        assert_eq!(
+            threshold.failures(desired),
+            want,
+            "{threshold:?} of {desired}"
+        );
     }
 }
 
@@ -172,6 +187,27 @@ fn failures_in_a_row_are_counted_once() {
 }
 
 #[test]
+fn healthy_tasks_need_not_make_failures_forgotten() {
+    for (name, has_run, task) in [
+        ("the first to run", false, starting("new")),
+        ("healthy", true, task("new")),
+    ] {
+        for (resets, want) in [(true, 0), (false, 2)] {
+            let unnoted = TaskView {
+                noted: Noted::default(),
+                ..task.clone()
+            };
+            let seen = service(4).deploy("new").tasks([unnoted]).but(|s| {
+                s.groups[0].memory.failed_tasks = 2;
+                s.groups[0].memory.has_run = has_run;
+                s.service.circuit_breaker.reset_on_healthy_task = resets;
+            });
+            assert_eq!(failed_after(&seen), want, "{name}, resets: {resets}");
+        }
+    }
+}
+
+#[test]
 fn what_was_counted_is_noted() {
     let seen = service(3).tasks([
         never_ran("old"),
@@ -207,7 +243,11 @@ fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
             .tasks(times(2, task("old")))
             .but(|s| {
                 s.groups[0].memory.failed_tasks = 3;
-                s.service.circuit_breaker = CircuitBreaker { enable, rollback };
+                s.service.circuit_breaker = CircuitBreaker {
+                    enable,
+                    rollback,
+                    ..CircuitBreaker::default()
+                };
             })
     };
     check(vec![
@@ -222,6 +262,20 @@ fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
         (
             "below the threshold",
             broken(true, true).but(|s| s.groups[0].memory.failed_tasks = 2),
+            "start new 2",
+        ),
+        (
+            "with a threshold of its own",
+            broken(true, true).but(|s| {
+                s.groups[0].memory.failed_tasks = 1;
+                s.service.circuit_breaker.threshold = FailureThreshold::Count(1);
+            }),
+            "roll back new to old",
+        ),
+        (
+            "that is higher",
+            broken(true, true)
+                .but(|s| s.service.circuit_breaker.threshold = FailureThreshold::Count(4)),
             "start new 2",
         ),
         (
@@ -260,6 +314,7 @@ fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
                 s.service.circuit_breaker = CircuitBreaker {
                     enable: true,
                     rollback: true,
+                    ..CircuitBreaker::default()
                 };
                 s.groups[0].memory.failed_tasks = 9;
             }),

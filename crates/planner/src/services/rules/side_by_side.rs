@@ -128,6 +128,7 @@ fn a_deployment_of_task_sets_neither_completes_nor_fails() {
     seen.service.circuit_breaker = CircuitBreaker {
         enable: true,
         rollback: true,
+        ..CircuitBreaker::default()
     };
     for group in &mut seen.groups {
         group.memory.failed_tasks = 1000;

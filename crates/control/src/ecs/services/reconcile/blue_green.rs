@@ -16,7 +16,7 @@ use super::super::blue_green::{
     self, BlueGreenRecord, FunctionAnswer, Routes, execution_id, merge,
 };
 use super::super::board::Seen;
-use super::super::deployments::breaker_threshold;
+use super::super::deployment_configuration::circuit_breaker;
 use super::super::records::{DeploymentRecord, ServiceRecord, ServiceStatus};
 use super::calls::Wanted;
 use super::history::Turn;
@@ -184,7 +184,7 @@ fn sides(
             serves: desired == 0 || health.healthy + health.unsure > 0,
         }
     };
-    let breaker = record.configuration.deployment_circuit_breaker.as_ref();
+    let breaker = circuit_breaker(&record.configuration);
     let is_other = |id: &String| *id != green.id && record.blue.as_ref() != Some(id);
     PlannerSeen {
         blue: record.blue.as_deref().map(side),
@@ -197,8 +197,8 @@ fn sides(
         test: Route::Absent,
         // Alarms come with the metrics.
         alarm: false,
-        breaker_tripped: breaker.is_some_and(|b| b.enable)
-            && green.memory.failed_tasks >= breaker_threshold(service.desired_count),
+        breaker_tripped: breaker.enable
+            && green.memory.failed_tasks >= breaker.threshold.failures(service.desired_count),
         stop: green.rollback_requested,
         answers: BTreeMap::new(),
     }
@@ -292,6 +292,3 @@ fn keep_details(
         record.hook_details.insert(id, merged);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@ use neargate_planner::blue_green::Failure;
 use neargate_planner::services::{FailReason, Transition};
 
 use super::super::board::ServiceCounts;
-use super::super::deployments::breaker_threshold;
+use super::super::deployment_configuration::circuit_breaker;
 use super::super::records::*;
 use crate::ecs::keys;
 use crate::state::{Changes, State, StateError, Stored};
@@ -92,7 +92,8 @@ impl History {
             && record.breaker.status == MonitorStatus::Monitoring
         {
             record.breaker.failures = primary.memory.failed_tasks;
-            record.breaker.threshold = breaker_threshold(service.desired_count);
+            let breaker = circuit_breaker(&service.deployment_configuration);
+            record.breaker.threshold = breaker.threshold.failures(service.desired_count);
         }
         if let Some(progress) = record.progress_in(service) {
             record.progress = Some(progress.clone());

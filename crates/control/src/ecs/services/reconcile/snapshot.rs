@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use neargate_domain::Timestamp;
 use neargate_planner::services::{
-    AlarmRule, CircuitBreaker, ProviderShare, Scheduling, ServiceSnapshot, ServiceSpec, TaskGroup,
-    TaskView, Timing, group_health,
+    AlarmRule, ProviderShare, Scheduling, ServiceSnapshot, ServiceSpec, TaskGroup, TaskView,
+    Timing, group_health,
 };
 
 use super::super::blue_green::{self, Size};
 use super::super::board::Seen;
+use super::super::deployment_configuration::circuit_breaker;
 use super::super::records::{
     Controller, DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus,
 };
@@ -141,7 +142,6 @@ fn spec(service: &ServiceRecord) -> ServiceSpec {
     let percent = |value: Option<i32>, default: u32| {
         value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default)
     };
-    let breaker = configuration.deployment_circuit_breaker.as_ref();
     let alarms = configuration.alarms.as_ref().filter(|a| a.enable);
     ServiceSpec {
         name: service.name.clone(),
@@ -153,10 +153,7 @@ fn spec(service: &ServiceRecord) -> ServiceSpec {
         },
         minimum_healthy_percent: percent(configuration.minimum_healthy_percent, 100),
         maximum_percent: percent(configuration.maximum_percent, 200),
-        circuit_breaker: breaker.map_or_else(CircuitBreaker::default, |b| CircuitBreaker {
-            enable: b.enable,
-            rollback: b.rollback,
-        }),
+        circuit_breaker: circuit_breaker(configuration),
         alarms: alarms.map(|a| AlarmRule {
             rollback: a.rollback,
         }),
