@@ -53,7 +53,8 @@ impl<'a> Begin<'a> {
             &keys::service_revision(scope, cluster, name, &revision),
             &revision_record,
         );
-        let record = self.service_deployment(service, &service_deployment, &revision, now);
+        let mut record = self.service_deployment(service, &service_deployment, &revision, now);
+        record.progress = beginning.record.as_ref().map(|b| b.progress.clone());
         changes.create(
             &keys::service_deployment(scope, cluster, name, &service_deployment),
             &record,

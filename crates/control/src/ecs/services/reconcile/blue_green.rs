@@ -292,3 +292,6 @@ fn keep_details(
         record.hook_details.insert(id, merged);
     }
 }
+
+#[cfg(test)]
+mod tests;
