@@ -62,6 +62,22 @@ def test_what_is_created_is_shown_with_its_defaults(services, definition):
     assert "tags" not in services.describe("shown")
 
 
+def test_a_client_token_stands_for_one_request(services, definition):
+    refused = ("InvalidParameterException", "Creation of service was not idempotent.")
+    first = services.create(definition, 0, name="tokened", clientToken="once")
+    again = services.create(definition, 0, name="tokened", clientToken="once")
+    assert again["deployments"][0]["id"] == first["deployments"][0]["id"]
+    assert refusal(services.create, definition, 0, name="tokened", clientToken="once", enableECSManagedTags=True) == refused
+    assert refusal(services.create, definition, 0, name="another", clientToken="once") == refused
+    assert services.ecs.describe_services(services=["another"])["services"] == [], "nothing was created"
+    # In another cluster it is another token; without its service it stands for nothing.
+    services.ecs.create_cluster(clusterName="tokens")
+    services.create(definition, 0, name="another", clientToken="once", cluster="tokens")
+    services.delete("tokened")
+    assert services.create(definition, 0, name="another", clientToken="once")["status"] == "ACTIVE"
+    assert refusal(services.create, definition, 0, name="tokened", clientToken="once") == refused
+
+
 @pytest.mark.parametrize("request_, message", [
     ({"serviceName": "no spaces"}, "Invalid service name: it has up to 255 letters, digits, hyphens and underscores."),
     ({"clientToken": "t" * 37}, "idempotency token longer than 36."),

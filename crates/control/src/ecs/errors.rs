@@ -104,6 +104,11 @@ pub fn token_conflict(task_arns: Vec<String>) -> ApiError {
     .into()
 }
 
+/// A service of that name, or with that client token, was created by another request.
+pub fn not_idempotent() -> ApiError {
+    invalid_parameter("Creation of service was not idempotent.")
+}
+
 pub fn invalid_next_token() -> ApiError {
     invalid_parameter("Invalid token, start from the first page by omitting nextToken.")
 }

@@ -102,6 +102,16 @@ fn kind_of(key: &str) -> Option<&str> {
     key.strip_prefix(ALL)?.split('/').nth(2)
 }
 
+/// Of CreateService; [`client_token`] are RunTask's.
+pub fn service_client_token(scope: &Scope, cluster: &str, token: &str) -> String {
+    format!("{}/service-client-tokens/{cluster}/{token}", base(scope))
+}
+
+/// Whether a key under [`ALL`] is a client token's of CreateService.
+pub fn is_service_client_token(key: &str) -> bool {
+    kind_of(key) == Some("service-client-tokens")
+}
+
 pub fn client_tokens(scope: &Scope) -> String {
     format!("{}/client-tokens/", base(scope))
 }

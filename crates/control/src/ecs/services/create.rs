@@ -6,6 +6,7 @@ use neargate_aws_wire::service::RequestContext;
 use sha2::{Digest, Sha256};
 
 use super::board::ServiceBoard;
+use super::client_token::{self, Token};
 use super::config::{Given, Place};
 use super::deployments::Begin;
 use super::records::{Controller, PropagateTags, RevisionConfig, ServiceRecord, ServiceStatus};
@@ -15,8 +16,6 @@ use crate::ecs::{errors, keys, tags};
 use crate::state::{Attempt, Changes, State, Stored};
 use crate::{caller_arn, scope_of};
 
-/// Longest client token. Source: CreateService reference.
-const MAX_CLIENT_TOKEN_CHARS: usize = 36;
 /// Source: CreateService reference, serviceName.
 const MAX_NAME_CHARS: usize = 255;
 
@@ -29,12 +28,20 @@ pub async fn create(
 ) -> Result<CreateServiceResponse, ApiError> {
     let scope = scope_of(context);
     check_name(&request.service_name)?;
-    check_token(request.client_token.take().as_deref())?;
+    let token = request.client_token.take();
+    client_token::check(token.as_deref())?;
     let cluster_given = request.cluster.take();
     let digest = request_digest(&request);
     let record = state
         .retrying(|| async {
             let cluster = active_cluster(state, &scope, cluster_given.as_deref()).await?;
+            let token = match &token {
+                Some(token) => {
+                    let cluster = &cluster.record.name;
+                    Some(Token::read(state, &scope, cluster, token, &digest).await?)
+                }
+                None => None,
+            };
             let key = keys::service(&scope, &cluster.record.name, &request.service_name);
             let before: Option<Stored<ServiceRecord>> = state.get(&key).await?;
             if let Some(existing) = existing(before.as_ref(), &digest)? {
@@ -84,6 +91,9 @@ pub async fn create(
                 Some(inactive) => changes.replace(inactive, &record),
                 None => changes.create(&key, &record),
             };
+            if let Some(token) = token {
+                token.remember(&record, &mut changes);
+            }
             state.commit(changes).await?;
             Ok::<_, Attempt<ApiError>>(record)
         })
@@ -105,9 +115,7 @@ fn existing(
         Some((record, ServiceStatus::Active)) if record.request_digest == digest => {
             Ok(Some(record.clone()))
         }
-        Some((_, ServiceStatus::Active)) => Err(errors::invalid_parameter(
-            "Creation of service was not idempotent.",
-        )),
+        Some((_, ServiceStatus::Active)) => Err(errors::not_idempotent()),
         Some((_, ServiceStatus::Inactive)) | None => Ok(None),
     }
 }
@@ -291,15 +299,6 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Err(errors::invalid_parameter(
         "Invalid service name: it has up to 255 letters, digits, hyphens and underscores.",
     ))
-}
-
-pub(super) fn check_token(token: Option<&str>) -> Result<(), ApiError> {
-    match token {
-        Some(token) if token.chars().count() > MAX_CLIENT_TOKEN_CHARS => Err(
-            errors::invalid_parameter("idempotency token longer than 36."),
-        ),
-        _ => Ok(()),
-    }
 }
 
 fn request_digest(request: &CreateServiceRequest) -> String {

@@ -7,6 +7,7 @@
 
 pub mod blue_green;
 mod board;
+mod client_token;
 mod config;
 mod create;
 mod delete;

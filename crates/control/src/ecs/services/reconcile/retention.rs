@@ -1,10 +1,12 @@
-//! Removes what has had its time: deleted services after a day, service deployments after 90.
+//! Removes what has had its time: deleted services and client tokens after a day, service deployments after
+//! 90.
 
 use std::time::Duration;
 
 use neargate_domain::Timestamp;
 use neargate_store::KeyValue;
 
+use super::super::client_token::{self, ServiceTokenRecord};
 use super::super::records::{ServiceDeploymentRecord, ServiceRecord};
 use super::Reconciler;
 use crate::ecs::keys;
@@ -51,6 +53,11 @@ impl Reconciler {
         } else if keys::is_service_deployment(&key) {
             let read = decode::<ServiceDeploymentRecord>(entry)?;
             if self.is_over(read.record.finished_at, SERVICE_DEPLOYMENT_LIFE) {
+                changes.remove(&read);
+            }
+        } else if keys::is_service_client_token(&key) {
+            let read = decode::<ServiceTokenRecord>(entry)?;
+            if self.is_over(Some(read.record.created_at), client_token::LIFE) {
                 changes.remove(&read);
             }
         }

@@ -6,8 +6,8 @@ use neargate_aws_wire::service::RequestContext;
 use sha2::{Digest, Sha256};
 
 use super::super::board::ServiceBoard;
+use super::super::client_token;
 use super::super::config::{Given, Place};
-use super::super::create::check_token;
 use super::super::records::{DeploymentRecord, ServiceRecord, TaskSetRecord};
 use super::{NewTaskSet, check_is_external, create_in, render, service_of};
 use crate::ecs::clusters::active_cluster;
@@ -24,7 +24,7 @@ pub async fn create(
 ) -> Result<CreateTaskSetResponse, ApiError> {
     let scope = scope_of(context);
     let token = request.client_token.take();
-    check_token(token.as_deref())?;
+    client_token::check(token.as_deref())?;
     let digest = digest(&request);
     let scale_percent = scale(request.scale.as_ref())?;
     let set_tags = tags::checked(request.tags.clone())?;
