@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use neargate_aws_wire::error::ApiError;
 use neargate_domain::Timestamp;
-use neargate_planner::codedeploy::{Action, Event, Failure, Plan, Progress, RollBackOn, Settings};
+use neargate_planner::codedeploy::{
+    Action, Event, Failure, Plan, Progress, RollBackOn, Settings, Status,
+};
 
-use super::super::records::{DeploymentRecord, HookExecution, Sets};
+use super::super::records::{DeploymentRecord, HookExecution, SetShown, Sets};
 use super::super::{ids, route, sets};
 use super::PassError;
 use super::view::View;
@@ -264,7 +266,7 @@ impl<'a> Act<'a> {
         Ok(())
     }
 
-    fn sets_left(&self) -> Vec<super::super::records::SetShown> {
+    fn sets_left(&self) -> Vec<SetShown> {
         let Some(sets) = &self.record.sets else {
             return Vec::new();
         };
@@ -309,7 +311,6 @@ pub fn begin(group: &mut GroupRecord, deployment: &DeploymentRecord) {
 
 /// The group's part of what a deployment has come to.
 fn follow(group: &mut GroupRecord, deployment: &DeploymentRecord) {
-    use neargate_planner::codedeploy::Status;
     if group
         .last_attempted
         .as_ref()
@@ -319,7 +320,11 @@ fn follow(group: &mut GroupRecord, deployment: &DeploymentRecord) {
     }
     if deployment.progress.status == Status::Succeeded {
         group.last_successful = Some(last(deployment));
-        group.target_revision = Some(deployment.revision.clone());
+        group.target_revision = match deployment.is_rollback() {
+            // What there was before the one that failed, which may be nothing.
+            true => deployment.previous_revision.clone(),
+            false => Some(deployment.revision.clone()),
+        };
     }
     if deployment.has_ended() && group.active_deployment.as_ref() == Some(&deployment.id) {
         group.active_deployment = None;

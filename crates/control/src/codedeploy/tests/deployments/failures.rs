@@ -184,6 +184,23 @@ async fn a_rollback_is_a_deployment_that_gives_blue_its_traffic_back() {
 }
 
 #[tokio::test]
+async fn a_group_whose_first_deployment_was_rolled_back_has_no_revision() {
+    let rig = Rig::with(rolling_back).await;
+    let id = rig
+        .deploy_steady(hooked("AfterInstall", "no-function"))
+        .await;
+    let info = rig.until_status(&id, "Failed").await;
+    let rollback = text(&info, "/rollbackInfo/rollbackDeploymentId");
+    rig.until_sets(&[("web-1", "PRIMARY"), ("web-2", "DRAINING")])
+        .await;
+    rig.end_deleted().await;
+    rig.until_status(&rollback, "Succeeded").await;
+    let group = rig.fixture.stored("app", "group").await.unwrap().record;
+    assert_eq!(group.target_revision, None);
+    assert_eq!(group.last_successful.unwrap().id, rollback);
+}
+
+#[tokio::test]
 async fn a_service_that_goes_fails_the_deployment() {
     for (name, status) in [
         ("deleted", ServiceStatus::Draining),
