@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import images
+from harness import hello, images
 from harness.server import ACCOUNT, REGION, ROOT, Server
 from harness.waiting import wait_until
 from harness.web import Load
 
 EXAMPLE = ROOT / "examples" / "github-actions"
-APPLICATION = ROOT / "examples" / "hello"
 RUNNER = ROOT / "tests" / "github_actions"
 WORKFLOW = Path(".github/workflows/deploy.yml")
 # Five minutes of a canary, and five until blue is ended, are ten seconds each.
@@ -27,16 +26,7 @@ RATE = 200
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory) -> Path:
     """The image that `docker build` would make of the example application."""
-    directory = tmp_path_factory.mktemp("hello")
-    program = directory / "hello"
-    subprocess.run(
-        ["rustc", "--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols",
-         APPLICATION / "src" / "main.rs", "-o", program],
-        env=os.environ | {"CARGO_PKG_VERSION": "1.0.0"}, check=True)
-    layer = images.Layer()
-    layer.file("hello", program.read_bytes(), 0o755)
-    images.write_layout(directory / "image", layer.finish(), Entrypoint=["/hello"], Cmd=[])
-    return directory / "image"
+    return hello.write_layout(tmp_path_factory.mktemp("hello") / "image")
 
 
 class Repository:
@@ -44,7 +34,7 @@ class Repository:
 
     def __init__(self, directory: Path, endpoint: str, layout: Path):
         self.directory = directory / "repository"
-        shutil.copytree(APPLICATION, self.directory)
+        shutil.copytree(hello.EXAMPLE, self.directory)
         shutil.copytree(EXAMPLE, self.directory, dirs_exist_ok=True)
         self.edit(WORKFLOW, "http://127.0.0.1:4566", endpoint)
         self.environment = {
