@@ -46,16 +46,19 @@ class Web:
     """Load balancer, target group and services of one account, in its default VPC."""
 
     def __init__(self, server, account: str):
-        self.server, self.account = server, account
-        self.ecs = server.client("ecs", account)
-        self.ec2 = server.client("ec2", account)
-        self.elb = server.client("elbv2", account)
-        self.acm = server.client("acm", account)
+        self.account = account
+        self.connect(server)
         self.ecs.create_cluster()
         subnets = self.ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
         self.vpc = subnets[0]["VpcId"]
         self.subnets = sorted(subnet["SubnetId"] for subnet in subnets)[:2]
         self.group = self._security_group()
+
+    def connect(self, server) -> None:
+        """Also to one that was started again."""
+        self.server = server
+        self.ecs, self.ec2, self.elb, self.acm = (
+            server.client(service, self.account) for service in ("ecs", "ec2", "elbv2", "acm"))
 
     def _security_group(self) -> str:
         name = unique("web")
@@ -147,7 +150,8 @@ class Load:
     """The load generator, from the `with` to its end; `result` is its summary."""
 
     def __init__(self, balancer: dict, port: int, https_port: int | None = None, **options):
-        self.command = [LOAD, "--url", f"http://{balancer['DNSName']}:{port}/"]
+        options.setdefault("url", f"http://{balancer['DNSName']}:{port}/")
+        self.command = [LOAD]
         if https_port:
             self.command += ["--https-url", f"https://{balancer['DNSName']}:{https_port}/"]
         for name, value in options.items():
@@ -162,6 +166,10 @@ class Load:
         output, _ = self.process.communicate()
         lines = [json.loads(line) for line in output.splitlines()]
         self.seconds, self.result = lines[:-1], lines[-1]
+
+    def last_versions(self) -> set[str]:
+        """Who answered in the last second in which anybody asked."""
+        return set(next(second["by_version"] for second in reversed(self.seconds) if second["by_version"]))
 
     def assert_nothing_failed(self, rate: int = 1000) -> None:
         assert self.result["failed"] == 0, json.dumps(self.result["failures"], indent=1)
