@@ -300,7 +300,7 @@ fn hooks_of_a_stage_run_together_and_hold_it() {
             "Service deployment rolled back because {stage} lifecycle hook(s) failed. It said no."
         );
         assert_eq!(run.reason(), want);
-        assert_eq!(run.at().0 == Status::InProgress, false, "{stage}");
+        assert_ne!(run.at().0, Status::InProgress, "{stage}");
     }
 }
 

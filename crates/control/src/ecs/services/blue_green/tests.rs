@@ -252,7 +252,8 @@ fn a_superseded_deployment_that_served_stays_what_one_can_go_back_to() {
 fn two_deployments_have_their_tasks_while_both_are_wanted() {
     use Rollout::Completed;
     let old = || deployment("old", "first", Completed);
-    let rows: [(&str, Vec<DeploymentRecord>, Option<Vec<Size>>); 9] = [
+    type Row = (&'static str, Vec<DeploymentRecord>, Option<Vec<Size>>);
+    let rows: [Row; 9] = [
         ("rolling", vec![old()], None),
         (
             "green is to come",

@@ -1,6 +1,7 @@
 //! Calls of the functions that lifecycle hooks name. Which are to be under way is in the records; what comes back is kept
 //! here until the next pass writes it. A server that dies in between calls again, with the same execution id.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +35,16 @@ pub struct Wanted {
 
 #[derive(Default)]
 pub struct Calls {
-    /// By service and service deployment.
-    open: Mutex<HashMap<String, BTreeMap<(String, ExecutionKey), Call>>>,
+    /// By service.
+    open: Mutex<HashMap<String, CallsOfService>>,
+}
+
+type CallsOfService = BTreeMap<CallId, Call>;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct CallId {
+    service_deployment: String,
+    execution: ExecutionKey,
 }
 
 enum Call {
@@ -53,15 +62,15 @@ impl Calls {
         let open = self.open.lock();
         let calls = open.get(service).into_iter().flatten();
         calls
-            .filter(|((of, _), _)| of == service_deployment)
-            .filter_map(|((_, key), call)| match call {
-                Call::Answered(answer) => Some((*key, answer.clone())),
+            .filter(|(id, _)| id.service_deployment == service_deployment)
+            .filter_map(|(id, call)| match call {
+                Call::Answered(answer) => Some((id.execution, answer.clone())),
                 Call::Running(_) => None,
             })
             .collect()
     }
 
-    fn answered(&self, service: &str, call: &(String, ExecutionKey), answer: FunctionAnswer) {
+    fn answered(&self, service: &str, call: &CallId, answer: FunctionAnswer) {
         if let Some(entry) = self
             .open
             .lock()
@@ -81,35 +90,32 @@ impl Reconciler {
             return;
         }
         let of_service = open.entry(key.to_owned()).or_default();
-        of_service.retain(|(of, execution), call| {
-            let is_its = *of == calls.service_deployment;
-            let written = matches!(call, Call::Answered(_)) && calls.consumed.contains(execution);
-            let stays = is_its && calls.wanted.contains(execution) && !written;
+        of_service.retain(|id, call| {
+            let is_its = id.service_deployment == calls.service_deployment;
+            let is_answered = matches!(call, Call::Answered(_));
+            let is_written = is_answered && calls.consumed.contains(&id.execution);
+            let stays = is_its && calls.wanted.contains(&id.execution) && !is_written;
             if !stays && let Call::Running(task) = call {
                 task.abort();
             }
             stays
         });
-        let missing: Vec<ExecutionKey> = calls
-            .wanted
-            .iter()
-            .filter(|execution| {
-                let call = (calls.service_deployment.clone(), **execution);
-                !of_service.contains_key(&call)
-            })
-            .copied()
-            .collect();
-        for execution in missing {
-            let call = (calls.service_deployment.clone(), execution);
-            let task = self.call(key, &call);
-            of_service.insert(call, Call::Running(task));
+        for execution in calls.wanted {
+            let id = CallId {
+                service_deployment: calls.service_deployment.clone(),
+                execution,
+            };
+            if let Entry::Vacant(place) = of_service.entry(id) {
+                let task = self.call(key, place.key());
+                place.insert(Call::Running(task));
+            }
         }
         if of_service.is_empty() {
             open.remove(key);
         }
     }
 
-    fn call(&self, service_key: &str, call: &(String, ExecutionKey)) -> AbortHandle {
+    fn call(&self, service_key: &str, call: &CallId) -> AbortHandle {
         let caller = Caller {
             functions: self.functions.clone(),
             calls: self.calls.clone(),
@@ -130,7 +136,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn make(&self, service_key: &str, call: &(String, ExecutionKey)) {
+    async fn make(&self, service_key: &str, call: &CallId) {
         let answer = match self.state.get::<ServiceRecord>(service_key).await {
             Ok(Some(read)) => self.ask(&read.record, call).await,
             // Nobody waits for it any more.
@@ -144,23 +150,20 @@ impl Caller {
         self.board.mark(service_key.to_owned());
     }
 
-    async fn ask(
-        &self,
-        service: &ServiceRecord,
-        (service_deployment, key): &(String, ExecutionKey),
-    ) -> FunctionAnswer {
+    async fn ask(&self, service: &ServiceRecord, call: &CallId) -> FunctionAnswer {
+        let key = call.execution;
         let green = service.deployments.iter().find(|deployment| {
-            deployment.service_deployment == *service_deployment
+            deployment.service_deployment == call.service_deployment
                 && deployment
                     .blue_green
                     .as_ref()
-                    .is_some_and(|b| b.progress.calls().any(|call| call == *key))
+                    .is_some_and(|b| b.progress.calls().any(|call| call == key))
         });
         let Some((green, record)) = green.and_then(|g| Some((g, g.blue_green.as_ref()?))) else {
             return FunctionAnswer::Failed("The deployment has gone on.".to_owned());
         };
         let function = hook_arn(&record.configuration, key.hook).unwrap_or_default();
-        let payload = payload(service, green, record, *key).to_string();
+        let payload = payload(service, green, record, key).to_string();
         match self.invoke(function, &service.scope, &payload).await {
             Ok(answer) => read_answer(function, &answer),
             Err(error) => FunctionAnswer::Failed(format!(
