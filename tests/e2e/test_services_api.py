@@ -134,8 +134,7 @@ def test_bad_parameters_get_awss_texts(services, definition, request_, message):
 
 
 @pytest.mark.parametrize("request_", [
-    {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
-    {"deploymentConfiguration": {"strategy": "CANARY"}},
+    {"deploymentConfiguration": {"earlySuccessCriteria": {"enable": True, "healthyPercent": 100}}},
     {"serviceRegistries": [{"registryArn": "arn:aws:servicediscovery:us-east-1:000000000000:service/srv-x"}]},
     {"vpcLatticeConfigurations": [{"roleArn": "r", "targetGroupArn": "t", "portName": "p"}]},
 ], ids=lambda value: next(iter(value)))

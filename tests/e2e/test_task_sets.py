@@ -203,3 +203,62 @@ def test_what_is_wrong_gets_awss_errors(site):
         assert refusal(site.ecs.update_service, service=external.name, **{name: value})[0] == "InvalidParameterException", name
     external.delete()
     assert refusal(site.ecs.describe_task_sets, **external.at) == ("ServiceNotActiveException", "Service was not ACTIVE.")
+
+
+def test_a_service_changes_hands_and_its_tasks_stay(site):
+    external = External(site, 1)
+    first = external.steady(external.create("1")["id"], 1)
+    to_ecs = {"service": external.name, "deploymentController": {"type": "ECS"}}
+    refused = ("InvalidParameterException", "The deployment controller can be changed only while the service has one "
+               "version and no deployment is in progress.")
+    assert refusal(site.ecs.update_service, **to_ecs) == refused, "no task set is the primary one"
+    site.ecs.update_service_primary_task_set(**external.at, primaryTaskSet=first["id"])
+    other = external.create("2", scale={"value": 0.0})
+    assert refusal(site.ecs.update_service, **to_ecs) == refused
+    site.ecs.delete_task_set(**external.at, taskSet=other["id"])
+    wait_until("it is gone", lambda: len(external.sets()) == 1)
+    assert refusal(site.ecs.update_service, **(to_ecs | {"deploymentController": {"type": "CODE_DEPLOY"}})) == (
+        "InvalidParameterException",
+        "A service's deployment controller cannot be changed to CODE_DEPLOY. Create the service again.")
+
+    tasks = site.tasks(external.name)
+    shown = site.ecs.update_service(**to_ecs)["service"]
+    assert shown["deploymentController"] == {"type": "ECS"} and "taskSets" not in shown
+    assert [(d["id"], d["rolloutState"]) for d in shown["deployments"]] == [(first["id"], "COMPLETED")]
+    assert shown["deploymentConfiguration"]["strategy"] == "ROLLING"
+    deployment = site.ecs.describe_service_deployments(serviceDeploymentArns=[shown["currentServiceDeployment"]])
+    [deployment] = deployment["serviceDeployments"]
+    assert deployment["status"] == "SUCCESSFUL"
+    revision = deployment["targetServiceRevision"]["arn"]
+    [revision] = site.ecs.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+    assert revision["taskDefinition"] == first["taskDefinition"]
+    site.wait_stable(external.name)
+    assert site.tasks(external.name) == tasks
+
+    site.ecs.update_service(service=external.name, taskDefinition=site.definition("2"))
+    assert refusal(site.ecs.update_service, service=external.name, deploymentController=EXTERNAL) == refused
+    site.wait_stable(external.name)
+    tasks = site.tasks(external.name)
+    site.ecs.update_service(service=external.name, deploymentConfiguration={
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True}})
+    assert refusal(site.ecs.update_service, service=external.name, deploymentController=EXTERNAL)[1].startswith("Disable the")
+    site.ecs.update_service(service=external.name, deploymentConfiguration={
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False}})
+    site.ecs.update_service(service=external.name, deploymentController=EXTERNAL)
+    [again] = external.sets()
+    assert (again["status"], again["scale"]["value"]) == ("PRIMARY", 100.0)
+    external.steady(again["id"], 1)
+    assert site.tasks(external.name) == tasks
+    external.delete()
+
+
+def test_a_service_of_codedeploy_moves_to_ecs(site):
+    group = site.target_group()
+    site.listener(site.balancer(), 18303, group)
+    name = site.service(site.definition("1"), 1, group, deploymentController={"type": "CODE_DEPLOY"})
+    site.wait_healthy(group, 1)
+    before = site.tasks(name)
+    site.ecs.update_service(service=name, deploymentController={"type": "ECS"}, taskDefinition=site.definition("2"))
+    shown = site.wait_stable(name)
+    assert shown["taskDefinition"].rsplit("/", 1)[1].startswith("web:") and site.tasks(name) != before
+    site.ecs.delete_service(service=name, force=True)

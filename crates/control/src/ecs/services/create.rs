@@ -279,7 +279,7 @@ pub(super) fn cannot_rebalance() -> ApiError {
     )
 }
 
-fn controller_of(given: Option<&DeploymentController>) -> Controller {
+pub(super) fn controller_of(given: Option<&DeploymentController>) -> Controller {
     match given.map(|c| c.r#type) {
         Some(DeploymentControllerType::CodeDeploy) => Controller::CodeDeploy,
         Some(DeploymentControllerType::External) => Controller::External,

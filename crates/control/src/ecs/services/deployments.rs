@@ -72,6 +72,45 @@ impl<'a> Begin<'a> {
         Ok(())
     }
 
+    /// Makes the task set of a service that ECS deploys from here on a deployment that has succeeded.
+    pub async fn adopt(
+        &self,
+        service: &mut ServiceRecord,
+        changes: &mut Changes,
+    ) -> Result<(), StateError> {
+        let now = self.state.now();
+        let id = ids::service_deployment(&mut rand::rng());
+        let Some(only) = service.deployments.first_mut() else {
+            return Ok(());
+        };
+        only.service_deployment.clone_from(&id);
+        let revision = only.revision.clone();
+        let (scope, cluster, name) = (&service.scope, &service.cluster, &service.name);
+        let revision_record = ServiceRevisionRecord {
+            number: revision.clone(),
+            created_at: now,
+            config: service.config.clone(),
+            target_groups: Vec::new(),
+            containers: self.containers(service).await?,
+        };
+        changes.create(
+            &keys::service_revision(scope, cluster, name, &revision),
+            &revision_record,
+        );
+        let record = ServiceDeploymentRecord {
+            status: ServiceDeploymentStatus::Successful,
+            started_at: Some(now),
+            finished_at: Some(now),
+            sources: Vec::new(),
+            ..self.service_deployment(service, &id, &revision, now)
+        };
+        changes.create(
+            &keys::service_deployment(scope, cluster, name, &id),
+            &record,
+        );
+        Ok(())
+    }
+
     fn service_deployment(
         &self,
         service: &ServiceRecord,

@@ -9,6 +9,7 @@ pub mod blue_green;
 mod board;
 mod client_token;
 mod config;
+mod controllers;
 mod create;
 mod delete;
 mod deployment_configuration;

@@ -6,10 +6,10 @@ use neargate_aws_wire::service::RequestContext;
 
 use super::board::ServiceBoard;
 use super::config::{Given, Place};
-use super::create::{cannot_rebalance, count_of, grace_period, propagate_tags};
+use super::create::{cannot_rebalance, controller_of, count_of, grace_period, propagate_tags};
 use super::deployments::Begin;
 use super::records::{Controller, RevisionConfig, ServiceRecord, ServiceStatus};
-use super::{deployment_configuration, describe, find, load_balancers};
+use super::{controllers, deployment_configuration, describe, find, load_balancers};
 use crate::ecs::clusters::active_cluster;
 use crate::ecs::errors;
 use crate::scope_of;
@@ -33,6 +33,12 @@ pub async fn update(
                 return Err(errors::service_not_active().into());
             }
             let mut record = read.record.clone();
+            let mut changes = Changes::new();
+            let begin = Begin::new(state);
+            if let Some(asked) = &request.deployment_controller {
+                let to = controller_of(Some(asked));
+                controllers::change_in(&begin, &mut record, to, &mut changes).await?;
+            }
             check_controller(&request, record.controller)?;
             let place = Place {
                 state,
@@ -51,9 +57,8 @@ pub async fn update(
                 &record.config.load_balancers,
                 &record.deployment_configuration,
             )?;
-            let mut changes = Changes::new();
             if deploys && record.controller == Controller::Ecs {
-                Begin::new(state).add(&mut record, &mut changes).await?;
+                begin.add(&mut record, &mut changes).await?;
             } else if let Some(primary) = record.deployments.first_mut()
                 && record.controller == Controller::Ecs
             {
@@ -134,17 +139,11 @@ fn check_controller(
     request: &UpdateServiceRequest,
     controller: Controller,
 ) -> Result<(), ApiError> {
-    let asked = request.deployment_controller.as_ref().map(|c| c.r#type);
     let current = match controller {
         Controller::Ecs => DeploymentControllerType::Ecs,
         Controller::CodeDeploy => DeploymentControllerType::CodeDeploy,
         Controller::External => DeploymentControllerType::External,
     };
-    if asked.is_some_and(|asked| asked != current) {
-        return Err(errors::unsupported(
-            "Neargate cannot change a service's deployment controller yet; create the service again.",
-        ));
-    }
     if controller == Controller::Ecs {
         return Ok(());
     }
