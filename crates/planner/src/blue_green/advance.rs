@@ -7,10 +7,8 @@ use super::hooks::{Execution, ExecutionKey, HookState};
 use super::progress::{Action, Plan, Progress, Route, Seen, Status};
 use super::settings::{OnTimeout, Settings};
 use super::stage::Stage;
+use super::weights::SHARE_TOLERANCE;
 use crate::codedeploy::TrafficRouting;
-
-/// Shares closer than this are equal: rules hold tenths of a percent.
-const SHARE_TOLERANCE: f64 = 0.05;
 
 /// Goes as far as it can at `now`. Of an ended deployment nothing changes.
 pub fn advance(settings: &Settings, progress: &Progress, seen: &Seen, now: Timestamp) -> Plan {

@@ -45,4 +45,4 @@ pub use hooks::{Answer, Execution, ExecutionKey, HookState, Verdict};
 pub use progress::{Action, Plan, Progress, Route, Seen, Side, Status};
 pub use settings::{Hook, HookKind, OnTimeout, Settings, Timing};
 pub use stage::Stage;
-pub use weights::{Weights, green_percent, weights};
+pub use weights::{SHARE_TOLERANCE, Weights, green_percent, weights};

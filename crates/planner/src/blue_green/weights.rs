@@ -1,5 +1,8 @@
 //! Shares of traffic as weights of a listener rule.
 
+/// Shares in percent that are closer than this are equal: rules hold tenths of a percent.
+pub const SHARE_TOLERANCE: f64 = 0.05;
+
 /// Whole numbers from 0 to 999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weights {

@@ -171,7 +171,7 @@ pub fn is_pause(configuration: &DeploymentConfiguration, hook: usize) -> bool {
         .is_some_and(|hook| hook.target_type == Some(DeploymentLifecycleHookTargetType::Pause))
 }
 
-/// `lifecycleHookDetails`: the executions of the stage that the deployment is in, or was in last.
+/// `lifecycleHookDetails`: all executions, the oldest first.
 pub fn hook_details(
     service_deployment: &str,
     configuration: &DeploymentConfiguration,

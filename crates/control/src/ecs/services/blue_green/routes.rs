@@ -187,7 +187,7 @@ async fn see(
                     green_percent: other,
                 },
             ) => {
-                if (green_percent - other).abs() > 0.05 {
+                if (green_percent - other).abs() > planner::SHARE_TOLERANCE {
                     return Ok(Route::Elsewhere(
                         "The listener rules divide their traffic differently.".to_owned(),
                     ));
