@@ -10,6 +10,7 @@ use crate::engine::worker::{self, Command, Handle};
 use crate::engine::{Published, Shared};
 use crate::health::{Checker, HealthBoard};
 use crate::saved::{Saved, SavedError};
+use crate::select::anomaly;
 use crate::select::cookie::CookieKey;
 use crate::static_table::{self, StaticTableError};
 use crate::status::Status;
@@ -72,6 +73,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         });
     let mut retry = tokio::time::interval(RETRY_INTERVAL);
     let mut save_health = tokio::time::interval(SAVE_HEALTH_INTERVAL);
+    let mut anomalies = tokio::time::interval(anomaly::INTERVAL);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
@@ -79,6 +81,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
             Some(table) = new_tables.recv() => control.apply(table, true).await,
             _ = retry.tick() => control.look_after_sockets().await,
             _ = save_health.tick() => control.save_health(),
+            _ = anomalies.tick() => control.checker.judge_anomalies(),
         }
     }
     if let Some(session) = session {

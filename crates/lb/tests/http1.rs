@@ -6,7 +6,7 @@ use common::*;
 use neargate_lb_api as api;
 use std::io::{Read as _, Write as _};
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn one_connection_to_a_target_carries_many_requests() {
@@ -552,4 +552,46 @@ fn load_balancers_on_one_loopback_port_are_told_apart_by_host() {
         client.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(client.answer().body, want.as_bytes(), "{host}");
     }
+}
+
+#[test]
+fn a_target_that_fails_its_requests_is_told_and_gets_fewer() {
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+    let targets = [
+        Target::fixed(good),
+        Target::fixed("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nbad"),
+        Target::fixed(good),
+    ];
+    let mut table = table(free_port(), &targets.each_ref());
+    table.target_groups[0].algorithm = api::Algorithm::WeightedRandom.into();
+    table.target_groups[0].anomaly_mitigation = true;
+    let fixture = Fixture::with(table);
+    let key = |target: &Target| {
+        let address = target.address;
+        (address.ip().to_string(), u32::from(address.port()))
+    };
+    let bad = key(&targets[1]);
+    let done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        // The rounds in which targets are judged are seconds apart.
+        scope.spawn(|| {
+            let mut client = fixture.client();
+            while !done.load(Ordering::Relaxed) {
+                client.get("/");
+            }
+        });
+        let seen = fixture.server.wait("the bad one gets less", |seen| {
+            seen.targets.get(&bad).is_some_and(|seen| seen.mitigated)
+        });
+        done.store(true, Ordering::Relaxed);
+        seen
+    });
+    for (target, observed) in seen.targets {
+        let is_bad = target == bad;
+        assert_eq!((observed.anomalous, observed.mitigated), (is_bad, is_bad));
+        assert_eq!(observed.state(), api::TargetState::Healthy);
+    }
+    let mut client = fixture.client();
+    let failed = (0..500).filter(|_| client.get("/").status == 500).count();
+    assert!(failed < 150, "{failed} of 500, where a third would be even");
 }

@@ -14,6 +14,10 @@ pub struct ObservedHealth {
     /// AWS's text for people.
     pub description: String,
     pub since: Timestamp,
+    /// Its requests fail more than those of the group's other targets.
+    pub anomalous: bool,
+    /// It gets fewer requests for that.
+    pub mitigated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

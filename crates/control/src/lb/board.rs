@@ -213,6 +213,8 @@ fn health(observed: &api::TargetObserved) -> Option<(u16, ObservedHealth)> {
         reason: observed.reason.clone(),
         description: observed.description.clone(),
         since: Timestamp(observed.since),
+        anomalous: observed.anomalous,
+        mitigated: observed.mitigated,
     };
     Some((u16::try_from(observed.port).ok()?, health))
 }
@@ -358,5 +360,18 @@ mod tests {
         assert!(board.target("group", "a", 81).is_none(), "it is new");
         board.keep_only(&api::Table::default());
         assert!(board.target("group", "a", 80).is_none());
+    }
+
+    #[test]
+    fn anomalies_come_with_the_target() {
+        let board = Board::default();
+        let mut message = report(true, &[("a", 80, api::TargetState::Healthy)]);
+        for (anomalous, mitigated) in [(false, false), (true, false), (true, true)] {
+            message.targets[0].anomalous = anomalous;
+            message.targets[0].mitigated = mitigated;
+            board.take(&message);
+            let known = board.target("group", "a", 80).expect("reported");
+            assert_eq!((known.anomalous, known.mitigated), (anomalous, mitigated));
+        }
     }
 }

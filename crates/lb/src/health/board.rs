@@ -72,11 +72,28 @@ impl HealthBoard {
             reason: verdict.reason.to_owned(),
             description: verdict.description.clone(),
             since,
+            anomalous: before.is_some_and(|before| before.anomalous),
+            mitigated: before.is_some_and(|before| before.mitigated),
         };
         if before == Some(&observed) {
             return;
         }
         inner.targets.insert(name.clone(), observed);
+        inner.changed.insert(name.clone());
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    /// Whether a target's requests fail more than the others', and whether it gets fewer for that.
+    pub(super) fn set_anomaly(&self, name: &TargetName, anomalous: bool, mitigated: bool) {
+        let mut inner = self.lock();
+        let Some(observed) = inner.targets.get_mut(name) else {
+            return;
+        };
+        if (observed.anomalous, observed.mitigated) == (anomalous, mitigated) {
+            return;
+        }
+        (observed.anomalous, observed.mitigated) = (anomalous, mitigated);
         inner.changed.insert(name.clone());
         drop(inner);
         self.news.notify_one();

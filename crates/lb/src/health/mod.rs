@@ -122,6 +122,23 @@ impl Checker {
         }
     }
 
+    /// Judges the targets of all groups by their answers, which no check sees.
+    pub fn judge_anomalies(&self) {
+        for group in self.current.load().target_groups.values() {
+            group.judge_anomalies();
+            for target in &group.targets {
+                let name = TargetName {
+                    group_arn: Arc::clone(&group.arn),
+                    id: target.id.clone(),
+                    port: target.port,
+                };
+                let standing = target.state.standing();
+                self.board
+                    .set_anomaly(&name, standing.anomalous, standing.is_mitigated());
+            }
+        }
+    }
+
     fn start(&mut self, name: TargetName, check: Check, progress: Progress) {
         let follow = Follow {
             name: name.clone(),

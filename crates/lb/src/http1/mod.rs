@@ -350,6 +350,11 @@ impl<S: ClientStream> Front<S> {
         if let Ended::Target(fault) = &ended {
             tracing::debug!(%fault, target = %forward.way.towards.address, "a target broke off");
         }
+        if report.status.is_some_and(|status| status >= 500)
+            || matches!(ended, Ended::Target(_) | Ended::TargetSilent)
+        {
+            forward.way.chosen.target.state.request_failed();
+        }
         let body_left = if report.request_sent {
             Body::None
         } else {

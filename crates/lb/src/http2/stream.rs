@@ -6,6 +6,7 @@ use super::plan::{Action, Forward, TargetHead, plan};
 use super::request::Head;
 use super::{answer, log, over_http1, over_http2};
 use crate::answers::Answer;
+use crate::engine::vigil::Verdict;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -84,7 +85,7 @@ async fn carry(
         .account
         .target
         .set(Some(forward.way.towards.address));
-    match head {
+    let carried = match head {
         TargetHead::Http1 { bytes, chunked } => {
             exchange
                 .guard(over_http1::carry(exchange, forward, bytes, *chunked, body))
@@ -95,5 +96,18 @@ async fn carry(
                 .guard(over_http2::carry(exchange, forward, request, body))
                 .await
         }
+    };
+    let account = &exchange.account;
+    let refused = account
+        .target_status
+        .get()
+        .is_some_and(|status| status >= 500);
+    // One that could not be connected to was counted on the way.
+    let broke_off = account.sent_at.get().is_some()
+        && matches!(carried, Err(Failure::Status(502 | 504)))
+        && exchange.watched.verdict() != Verdict::TargetGone;
+    if refused || broke_off {
+        forward.way.chosen.target.state.request_failed();
     }
+    carried
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: ALB/load-balancer-target-groups, ALB/sticky-sessions, ALB/target-group-health.
 
+pub mod anomaly;
 pub mod cookie;
 pub mod set_cookie;
 #[cfg(test)]
@@ -200,6 +201,9 @@ fn pick<'g>(
             Some(index) => &group.targets[index],
             None => nth(ticket % count),
         },
+        api::Algorithm::WeightedRandom if members.lowered => {
+            &group.targets[by_weight(group, indices, mix(ticket))]
+        }
         api::Algorithm::WeightedRandom => nth(scale(mix(ticket), count)),
         // Several zones share the ticket: taking turns by it could give each zone the same target for ever.
         api::Algorithm::RoundRobin if asking.zone.is_some() && !group.cross_zone => {
@@ -240,6 +244,20 @@ fn by_slow_start(
             }
             None => true,
         })
+}
+
+/// By the weights that targets have for their failures; there is one target at least.
+fn by_weight(group: &TargetGroup, indices: &[usize], chance: u64) -> usize {
+    let weight = |index: usize| u64::from(group.targets[index].state.weight());
+    let mut point = scale(chance, indices.iter().map(|&index| weight(index)).sum());
+    for &index in indices {
+        match point.checked_sub(weight(index)) {
+            Some(rest) => point = rest,
+            None => return index,
+        }
+    }
+    // A weight has changed between the sum and the walk.
+    indices[0]
 }
 
 /// Spreads a counter or hash over all 64 bits (the finaliser of SplitMix64).

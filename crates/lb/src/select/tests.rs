@@ -439,3 +439,35 @@ proptest! {
         prop_assert_eq!(before.id == after.id, !Arc::ptr_eq(&before, &group.targets[gone]));
     }
 }
+
+#[test]
+fn a_target_that_fails_its_requests_gets_less_of_them() {
+    for (algorithm, mitigation, fewer) in [
+        (api::Algorithm::WeightedRandom, true, true),
+        (api::Algorithm::WeightedRandom, false, false),
+        (api::Algorithm::RoundRobin, true, false),
+    ] {
+        let table = healthy(api::TargetGroup {
+            algorithm: algorithm.into(),
+            anomaly_mitigation: mitigation,
+            ..group("group", 4)
+        });
+        let group = &table.target_groups["group"];
+        let bad = &group.targets[1];
+        for _ in 0..10 {
+            shares(group, 400, None, NOW);
+            (0..20).for_each(|_| bad.state.request_failed());
+            group.judge_anomalies();
+        }
+        assert!(bad.state.standing().anomalous, "{algorithm:?}");
+        assert_eq!(bad.state.standing().is_mitigated(), fewer, "{algorithm:?}");
+        let shares = shares(group, 1000, None, NOW);
+        let got = shares.get(bad.id.trim_start_matches("10.0.1."));
+        let got = got.copied().unwrap_or_default();
+        assert_eq!(got < 50, fewer, "{algorithm:?} {shares:?}");
+        // Once it is unhealthy, its checks decide.
+        group.set_health(bad, Health::Unhealthy, NOW);
+        group.judge_anomalies();
+        assert!(!bad.state.standing().anomalous);
+    }
+}

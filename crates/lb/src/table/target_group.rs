@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::target_state::{GroupState, Health, TargetState};
+use crate::select::anomaly::{self, Standing};
 use arc_swap::ArcSwap;
 use neargate_lb_api as api;
 use ring::digest;
@@ -50,6 +51,7 @@ pub struct TargetGroup {
     pub proxy_protocol_v2: bool,
     pub terminate_when_unhealthy: bool,
     pub terminate_when_drained: bool,
+    pub anomaly_mitigation: bool,
     pub health_check: api::HealthCheck,
     /// A rule refers to it, at whatever weight.
     pub in_use: bool,
@@ -81,6 +83,8 @@ pub struct Members {
     pub fail_open: bool,
     /// One of them is in slow start.
     pub slow_start: bool,
+    /// One of them gets less for its failures.
+    pub lowered: bool,
 }
 
 impl Pool {
@@ -128,6 +132,8 @@ impl TargetGroup {
             proxy_protocol_v2: group.proxy_protocol_v2,
             terminate_when_unhealthy: group.terminate_when_unhealthy,
             terminate_when_drained: group.terminate_when_drained,
+            anomaly_mitigation: group.anomaly_mitigation
+                && group.algorithm() == api::Algorithm::WeightedRandom,
             health_check: group.health_check.clone().unwrap_or_default(),
             in_use,
             targets,
@@ -204,6 +210,33 @@ impl TargetGroup {
     pub fn restore_health(&self, target: &Target, health: Health) {
         target.state.set_health(health);
         self.state.changed();
+    }
+
+    /// Compares what became of the targets' requests and weighs them by it. One round; AWS detects anomalies in groups
+    /// of application load balancers only.
+    pub fn judge_anomalies(&self) {
+        if !matches!(self.protocol, api::Protocol::Http | api::Protocol::Https) {
+            return;
+        }
+        let (judged, others): (Vec<_>, Vec<_>) = self.targets.iter().partition(|target| {
+            target.takes_new_requests() && target.state.health() == Health::Healthy
+        });
+        let before: Vec<_> = judged
+            .iter()
+            .map(|target| (target.state.standing(), target.state.take_outcomes()))
+            .collect();
+        let standings = anomaly::judge(&before, self.anomaly_mitigation);
+        for (target, standing) in judged.iter().zip(&standings) {
+            target.state.set_standing(*standing);
+        }
+        for target in others {
+            target.state.take_outcomes();
+            target.state.set_standing(Standing::default());
+        }
+        let weighs = |standing: &Standing| standing.is_mitigated();
+        if standings.iter().any(weighs) || before.iter().any(|(standing, _)| weighs(standing)) {
+            self.state.changed();
+        }
     }
 
     /// How far the target's slow start has come, in thousandths of a full share; `None`: it is not in one.
@@ -286,6 +319,9 @@ impl TargetGroup {
         };
         Members {
             fail_open: too_few && total > 0,
+            lowered: targets
+                .iter()
+                .any(|&index| self.targets[index].state.weight() < anomaly::FULL_WEIGHT),
             slow_start: targets
                 .iter()
                 .any(|&index| self.targets[index].state.slow_start_from().is_some()),

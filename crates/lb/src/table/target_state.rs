@@ -1,5 +1,7 @@
-//! What changes about a target and its group between two tables: atomics only, since every request reads them.
+//! What changes about a target and its group between two tables: atomics, where requests read them.
 
+use crate::select::anomaly::{self, Outcomes, Standing};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// What routing needs to know of a target's health. The reason and its text stay with the checker.
@@ -21,6 +23,12 @@ pub struct TargetState {
     outstanding: AtomicU32,
     /// When the slow start began, in milliseconds of the epoch; 0: not in slow start.
     slow_start_from: AtomicU64,
+    /// Since the last round of [`anomaly`].
+    requests: AtomicU32,
+    failures: AtomicU32,
+    /// Of `standing`, for choosing.
+    weight: AtomicU32,
+    standing: Mutex<Standing>,
 }
 
 impl Default for TargetState {
@@ -29,6 +37,10 @@ impl Default for TargetState {
             health: AtomicU8::new(Health::Initial as u8),
             outstanding: AtomicU32::new(0),
             slow_start_from: AtomicU64::new(0),
+            requests: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            weight: AtomicU32::new(anomaly::FULL_WEIGHT),
+            standing: Mutex::default(),
         }
     }
 }
@@ -74,6 +86,34 @@ impl TargetState {
 
     pub(crate) fn request_began(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It answered with 5xx, or did not for a fault of its own.
+    pub(crate) fn request_failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its share among the others, of [`anomaly::FULL_WEIGHT`].
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    pub fn standing(&self) -> Standing {
+        *self.standing.lock()
+    }
+
+    /// What became of its requests since this was asked last.
+    pub(super) fn take_outcomes(&self) -> Outcomes {
+        Outcomes {
+            requests: self.requests.swap(0, Ordering::Relaxed),
+            failures: self.failures.swap(0, Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn set_standing(&self, standing: Standing) {
+        *self.standing.lock() = standing;
+        self.weight.store(standing.weight, Ordering::Relaxed);
     }
 
     pub(crate) fn request_ended(&self) {

@@ -54,6 +54,7 @@ impl Way {
                     Err(error) => error,
                 }
             };
+            self.chosen.target.state.request_failed();
             tracing::debug!(%error, target = %self.towards.address, "no connection to a target");
             tried.push(self.towards.target);
             let another =

@@ -119,9 +119,19 @@ impl Shown<'_> {
 
     fn registered(&self, target: &TargetRecord) -> TargetHealthDescription {
         let health = self.health(target);
+        let observed = self
+            .plane
+            .target_health(&self.group.arn(), &target.id, target.port);
+        let observed = |of: fn(&ObservedHealth) -> bool| observed.as_ref().is_some_and(of);
         let anomaly = AnomalyDetection {
-            mitigation_in_effect: Some(MitigationInEffectEnum::No),
-            result: Some(AnomalyResultEnum::Normal),
+            mitigation_in_effect: Some(match observed(|health| health.mitigated) {
+                true => MitigationInEffectEnum::Yes,
+                false => MitigationInEffectEnum::No,
+            }),
+            result: Some(match observed(|health| health.anomalous) {
+                true => AnomalyResultEnum::Anomalous,
+                false => AnomalyResultEnum::Normal,
+            }),
         };
         // An instance is in its own zone and nobody may say otherwise.
         let zone = match self.group.target_type {
