@@ -17,7 +17,7 @@ pub trait Functions: Send + Sync + 'static {
     /// Invokes a function once and waits for its answer. Who drops the future ends the invocation.
     async fn invoke(&self, call: Invocation<'_>) -> Result<String, InvokeError>;
 
-    /// Ends the invocations that run now: the server ends, and nobody waits for them any more.
+    /// Ends the invocations that run now, as the server ends. None answers any more, not even that it has failed.
     fn end(&self);
 }
 

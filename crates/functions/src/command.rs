@@ -32,7 +32,14 @@ const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// The commands that run now.
 #[derive(Default)]
 pub struct Commands {
-    running: Arc<Mutex<BTreeSet<i32>>>,
+    running: Arc<Mutex<Running>>,
+}
+
+#[derive(Default)]
+struct Running {
+    groups: BTreeSet<i32>,
+    /// No further one is started.
+    ended: bool,
 }
 
 impl Commands {
@@ -105,22 +112,31 @@ impl Commands {
         Err(Failure::Failed(format!("it ended with {status}{said}")))
     }
 
-    /// Kills all that run. Their invocations fail.
+    /// Kills all that run, and starts none any more.
     pub fn end(&self) {
-        for pid in self.running.lock().iter() {
+        let mut running = self.running.lock();
+        running.ended = true;
+        for pid in &running.groups {
             kill(*pid);
         }
+    }
+
+    pub fn have_ended(&self) -> bool {
+        self.running.lock().ended
     }
 
     fn start(&self, command: &mut Command) -> std::io::Result<Group> {
         // Held from before the command exists until it is listed, so that `end` misses none.
         let mut running = self.running.lock();
+        if running.ended {
+            return Err(std::io::Error::other("the server ends"));
+        }
         let child = command.spawn()?;
         let pid = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .ok_or_else(|| std::io::Error::other("it has no process id"))?;
-        running.insert(pid);
+        running.groups.insert(pid);
         drop(running);
         let mut group = Group {
             pid,
@@ -143,7 +159,7 @@ struct Group {
     child: Child,
     /// Readable when the leader has ended, before it is reaped.
     ended: Option<AsyncFd<OwnedFd>>,
-    running: Arc<Mutex<BTreeSet<i32>>>,
+    running: Arc<Mutex<Running>>,
 }
 
 impl Group {
@@ -159,7 +175,7 @@ impl Group {
     /// Once: afterwards the pid may be somebody else's.
     fn kill(&self) {
         let mut running = self.running.lock();
-        if running.remove(&self.pid) {
+        if running.groups.remove(&self.pid) {
             kill(self.pid);
         }
     }

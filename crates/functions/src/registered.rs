@@ -90,6 +90,10 @@ impl Functions for RegisteredFunctions {
             });
         };
         let outcome = tokio::time::timeout(timeout, self.run(&function, &call)).await;
+        if self.commands.have_ended() {
+            // That it was killed is not what the function said: the next start calls it again.
+            std::future::pending::<()>().await;
+        }
         match outcome {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Failure::NotStarted(reason))) => Err(InvokeError::NotStarted {

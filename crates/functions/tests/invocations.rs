@@ -204,15 +204,26 @@ async fn an_invocation_that_nobody_waits_for_ends() {
 }
 
 #[tokio::test]
-async fn at_the_end_all_commands_are_killed() {
+async fn at_the_end_all_commands_are_killed_and_none_answers() {
     let mark = support::mark();
-    let functions = Registered::new(&[("slow", shell(&format!("sleep {mark}; true")))]);
-    let (outcome, ()) = tokio::join!(functions.invoke("slow", ""), async {
+    let functions = Registered::new(&[
+        ("slow", shell(&format!("sleep {mark}; true"))),
+        ("echo", shell("cat")),
+    ]);
+    let end = async {
         wait_until(|| support::running(&mark) > 0).await;
         functions.all.end();
-    });
-    assert!(reason_of(outcome).contains("SIGKILL"));
-    assert_eq!(support::running(&mark), 0);
+        wait_until(|| support::running(&mark) == 0).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    tokio::select! {
+        outcome = functions.invoke("slow", "") => panic!("{outcome:?}"),
+        () = end => {}
+    }
+    tokio::select! {
+        outcome = functions.invoke("echo", "") => panic!("{outcome:?}"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
 }
 
 #[tokio::test]
