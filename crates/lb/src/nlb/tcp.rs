@@ -50,7 +50,9 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, client: Client) {
     let _counted = worker.watch();
     match endpoint.listener.is_secure() {
         true => serve_tls(&worker, stream, &client, endpoint).await,
-        false => drop(forward(&worker, &endpoint, stream, Alpn::None).await),
+        false => {
+            forward(&worker, &endpoint, stream, Alpn::None).await;
+        }
     }
 }
 
