@@ -524,7 +524,7 @@ async fn each_tls_connection_has_a_line_in_the_access_log() {
         server.read_exact(&mut [0; 8]).await.unwrap();
         server.write_all(b"answer").await.unwrap();
         // Until the client has closed.
-        server.read(&mut [0; 8]).await.unwrap();
+        assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
     });
     let mut stream = lb
         .connect(&Arc::new(client(&["h2", "x y"])), "lb.test")
