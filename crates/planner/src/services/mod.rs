@@ -58,8 +58,9 @@ pub use plan::{
     Transition, Waiting,
 };
 pub use snapshot::{
-    AlarmRule, CircuitBreaker, EndCause, FailureThreshold, GroupState, Instance, ProviderShare, Scheduling,
-    ServiceSnapshot, ServiceSpec, Stage, TargetGroupUse, TargetState, TaskGroup, TaskView,
+    AlarmRule, CircuitBreaker, EndCause, FailureThreshold, GroupState, Instance, ProviderShare,
+    Scheduling, ServiceSnapshot, ServiceSpec, Stage, TargetGroupUse, TargetState, TaskGroup,
+    TaskView,
 };
 pub use timing::{
     BACK_OFF_CAP, BACK_OFF_FIRST, EVENT_REPEATS_AFTER, LAUNCHES_PER_MINUTE, STABLE_AFTER, Timing,

@@ -1,7 +1,7 @@
 //! Deployments with the strategies BLUE_GREEN, LINEAR and CANARY, on records. What happens when is decided by
 //! `neargate_planner::blue_green`; the reconciler drives it in its passes and writes what it says together with the tasks.
 //!
-//! The state machine's [`Progress`] is part of green's [`DeploymentRecord`], so that it changes in one transaction with
+//! The state machine's [`Progress`] is part of green's [`DeploymentRecord`](super::records::DeploymentRecord), so that it changes in one transaction with
 //! the service; the service deployment keeps a copy for the API, which outlives green's record.
 
 mod begin;
