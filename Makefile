@@ -34,7 +34,7 @@ unit:
 
 e2e:
 	cargo build --locked --package neargate --package neargate-load
-	scripts/python -m pytest tests/e2e -q
+	scripts/e2e
 
 bench:
 	scripts/install bench

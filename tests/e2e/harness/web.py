@@ -25,11 +25,13 @@ def program() -> bytes:
     newest = max(path.stat().st_mtime for path in SOURCE.parent.iterdir())
     if not built.exists() or built.stat().st_mtime < newest:
         built.parent.mkdir(parents=True, exist_ok=True)
+        # Test files run at the same time: none must see another's half-written program.
+        own = built.with_suffix(f".{os.getpid()}")
         subprocess.run(
-            ["rustc", "--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols",
-             SOURCE, "-o", built],
+            ["rustc", "--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", SOURCE, "-o", own],
             check=True,
         )
+        own.replace(built)
     return built.read_bytes()
 
 
