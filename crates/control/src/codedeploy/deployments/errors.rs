@@ -66,13 +66,6 @@ pub fn invalid_time_range() -> ApiError {
     InvalidTimeRangeException::new("The time range begins after its end.").into()
 }
 
-pub fn invalid_wait_type() -> ApiError {
-    InvalidDeploymentWaitTypeException::new(
-        "The wait type is not valid. It is READY_WAIT or TERMINATION_WAIT.",
-    )
-    .into()
-}
-
 pub fn invalid_hook_status(status: &str) -> ApiError {
     InvalidLifecycleEventHookExecutionStatusException::new(format!(
         "The status of a lifecycle event hook execution is Succeeded or Failed, not {status}."

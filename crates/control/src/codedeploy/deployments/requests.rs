@@ -39,9 +39,10 @@ pub async fn continue_deployment(
     input: ContinueDeploymentInput,
 ) -> Result<(), ApiError> {
     let id = input.deployment_id.as_deref().unwrap_or_default();
+    // What callers mean that do not know the member: it came with the termination wait.
     let wait = input
         .deployment_wait_type
-        .ok_or_else(errors::invalid_wait_type)?;
+        .unwrap_or(DeploymentWaitType::ReadyWait);
     change(state, context, id, |record| match wait {
         DeploymentWaitType::ReadyWait => {
             if record.progress.status != Status::Ready {

@@ -5,10 +5,10 @@ use neargate_aws_api::codedeploy::types::DeploymentWaitType::{self, ReadyWait, T
 
 use super::*;
 
-async fn go_on(rig: &Rig, id: &str, wait: DeploymentWaitType) -> String {
+async fn go_on(rig: &Rig, id: &str, wait: impl Into<Option<DeploymentWaitType>>) -> String {
     let input = ContinueDeploymentInput {
         deployment_id: Some(id.to_owned()),
-        deployment_wait_type: Some(wait),
+        deployment_wait_type: wait.into(),
     };
     let fixture = &rig.fixture;
     let answer = fixture
@@ -41,7 +41,7 @@ async fn a_deployment_waits_until_it_is_continued() {
         "DeploymentIsNotInReadyStateException"
     );
     rig.until_weights(100, 0).await;
-    assert_eq!(go_on(&rig, &id, ReadyWait).await, "OK");
+    assert_eq!(go_on(&rig, &id, None).await, "OK", "of the ready wait");
     rig.until_weights(90, 10).await;
     assert_eq!(rig.info(&id).await["status"], "InProgress");
     rig.minutes(5);
