@@ -186,6 +186,13 @@ impl Pass<'_> {
                     return self.fail(Failure::not_behind_listener());
                 }
                 self.actions.push(Action::CreateGreen);
+                if self
+                    .seen
+                    .test_green_percent
+                    .is_some_and(|green| green > 0.0)
+                {
+                    self.actions.push(Action::RouteTest { green: false });
+                }
                 self.wake_after(self.now, self.settings.timing.install_millis);
                 Next::Wait
             }
@@ -204,12 +211,13 @@ impl Pass<'_> {
         }
     }
 
-    /// The primary's target group, which is blue's, must have traffic of both listeners. It need not have all: a
-    /// deployment that failed without being rolled back leaves some of it on green.
+    /// The primary's target group, which is blue's, must be behind both listeners. It need not have all their traffic:
+    /// a deployment that failed without being rolled back leaves production traffic in part on green, test traffic in
+    /// whole.
     fn is_blue_behind_listeners(&self) -> bool {
-        let is_behind = |green: Option<f64>| green.is_some_and(|share| share < 100.0);
-        is_behind(self.seen.production_green_percent)
-            && (!self.settings.test_listener || is_behind(self.seen.test_green_percent))
+        let production = self.seen.production_green_percent;
+        production.is_some_and(|green| green < 100.0)
+            && (!self.settings.test_listener || self.seen.test_green_percent.is_some())
     }
 
     fn wait_for_green(&mut self, at: usize) -> Next {

@@ -153,7 +153,8 @@ pub struct Seen {
     pub green: Option<SetSeen>,
     /// Green was made at some time, whether or not it is still there.
     pub green_made: bool,
-    /// Green's share on the production route; `None` if the route does not forward to the pair of target groups.
+    /// Green's share on the production route, before Install its largest on any rule of it; `None` if the route does not
+    /// forward to the pair of target groups.
     pub production_green_percent: Option<f64>,
     /// The same of the test listener, where there is one.
     pub test_green_percent: Option<f64>,

@@ -543,7 +543,6 @@ fn blue_must_serve_when_a_deployment_begins() {
     for (name, production, test) in [
         ("green's group has traffic", Some(100.0), Some(0.0)),
         ("neither", None, Some(0.0)),
-        ("green's group has test traffic", Some(0.0), Some(100.0)),
         ("no group has test traffic", Some(0.0), None),
     ] {
         let mut run = Run::new(Settings {
@@ -575,6 +574,15 @@ fn what_a_failed_deployment_left_on_green_is_no_obstacle() {
     assert_eq!(run.log, [Action::CreateGreen]);
     run.green_is_steady();
     assert_eq!(run.progress.green_percent, 100.0);
+
+    let mut run = Run::new(Settings {
+        test_listener: true,
+        ..settings()
+    });
+    run.seen.test_green_percent = Some(100.0);
+    run.pass();
+    let want = [Action::CreateGreen, Action::RouteTest { green: false }];
+    assert_eq!(run.log, want, "testers see the new green when it is steady");
 }
 
 #[test]

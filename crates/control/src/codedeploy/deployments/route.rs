@@ -44,6 +44,19 @@ pub fn green_percent(listener: &ListenerRecord, rules: &[String], pair: Pair<'_>
     shares.all(|other| other == Some(first)).then_some(first)
 }
 
+/// Green's largest share on any of these rules, which a deployment has not made the same yet.
+pub fn largest_green_percent(
+    listener: &ListenerRecord,
+    rules: &[String],
+    pair: Pair<'_>,
+) -> Option<f64> {
+    let shares: Option<Vec<f64>> = rules
+        .iter()
+        .map(|id| green_percent(listener, std::slice::from_ref(id), pair))
+        .collect();
+    shares?.into_iter().reduce(f64::max)
+}
+
 fn share(forward: &Forward, pair: Pair<'_>) -> Option<f64> {
     if !forward.groups.iter().all(|group| pair.has(&group.arn)) {
         return None;

@@ -126,8 +126,9 @@ impl View {
             blue,
             green,
             green_made: record.sets.is_some(),
-            production_green_percent: self.share(self.production(record), |sets| &sets.rules),
-            test_green_percent: self.share(self.test(record), |sets| &sets.test_rules),
+            production_green_percent: self
+                .share(record, self.production(record), |sets| &sets.rules),
+            test_green_percent: self.share(record, self.test(record), |sets| &sets.test_rules),
             hooks: answers.collect(),
             alarms,
             stop: record.stop,
@@ -163,11 +164,16 @@ impl View {
 
     fn share(
         &self,
+        record: &DeploymentRecord,
         listener: Option<&Stored<ListenerRecord>>,
         rules: impl Fn(&Sets) -> &Vec<String>,
     ) -> Option<f64> {
         let sets = self.sets.as_ref()?;
-        route::green_percent(&listener?.record, rules(sets), sets.pair())
+        let green_percent = match record.sets {
+            Some(_) => route::green_percent,
+            None => route::largest_green_percent,
+        };
+        green_percent(&listener?.record, rules(sets), sets.pair())
     }
 }
 

@@ -141,6 +141,31 @@ async fn a_failed_deployment_without_rollback_leaves_everything_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_a_deployment_left_on_listeners_is_taken_back_by_the_next() {
+    let (rig, test) = Rig::with_test_listener().await;
+    let id = rig.deploy_steady(spec()).await;
+    rig.until_weights(90, 10).await;
+    call!(rig.fixture, deploy.stop_deployment, {"deploymentId": id});
+    rig.until_status(&id, "Stopped").await;
+    rig.until_weights_of(&test, 0, 100).await;
+    // Somebody adds a rule that says otherwise than what was left.
+    let blue = rig.target_group("web-1").await;
+    let rule = json!({
+        "ListenerArn": rig.production().await, "Priority": 1,
+        "Conditions": [{"Field": "path-pattern", "Values": ["/api/*"]}],
+        "Actions": [{"Type": "forward", "TargetGroupArn": blue}]});
+    call!(rig.fixture, elb.create_rule, (rule));
+
+    let next = rig.deploy(spec()).await;
+    rig.until_event(&next, "Install", "InProgress").await;
+    rig.until_weights(100, 0).await;
+    rig.until_weights_of(&test, 100, 0).await;
+    rig.make_steady().await;
+    rig.until_weights_of(&test, 0, 100).await;
+    rig.until_weights(90, 10).await;
+}
+
+#[tokio::test]
 async fn a_rollback_is_a_deployment_that_gives_blue_its_traffic_back() {
     let rig = Rig::new().await;
     let first = rig.succeed(spec()).await;
