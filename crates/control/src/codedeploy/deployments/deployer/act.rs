@@ -128,7 +128,7 @@ impl<'a> Act<'a> {
         self.service_changed = true;
         sets.green = Some(green);
         self.record.sets = Some(sets);
-        self.route(false, 0.0);
+        self.change_rules(false, 0.0, |_| true);
         Ok(())
     }
 
@@ -145,8 +145,13 @@ impl<'a> Act<'a> {
         });
     }
 
-    /// Rules that somebody else has taken away are left alone.
+    /// Rules that say so already stay as they are: green's group, which they need not have then, may be gone.
     fn route(&mut self, test: bool, green_percent: f64) {
+        self.change_rules(test, green_percent, |share| share != green_percent);
+    }
+
+    /// The rules whose share of green `is_wanted`. Those that somebody else has taken away are left alone.
+    fn change_rules(&mut self, test: bool, green_percent: f64, is_wanted: impl Fn(f64) -> bool) {
         let (route, Some(sets)) = (&self.record.route, &self.record.sets) else {
             return;
         };
@@ -162,8 +167,7 @@ impl<'a> Act<'a> {
             .iter()
             .filter(|rule| {
                 let share = route::green_percent(listener, std::slice::from_ref(*rule), pair);
-                // The test listener gets green's group with its traffic, the production one before that.
-                share.is_some_and(|share| !test || share != green_percent)
+                share.is_some_and(&is_wanted)
             })
             .cloned()
             .collect();

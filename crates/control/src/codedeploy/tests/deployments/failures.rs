@@ -352,3 +352,29 @@ async fn a_listener_or_a_target_group_that_is_gone_fails_the_deployment() {
     assert_eq!(code, "ELASTIC_LOAD_BALANCING_INVALID");
     assert_eq!(rig.sets().await, [("web-1".into(), "PRIMARY")]);
 }
+
+#[tokio::test]
+async fn a_target_group_that_goes_meanwhile_does_not_keep_green_from_going() {
+    let rig = Rig::with(rolling_back).await;
+    let id = rig.deploy(spec()).await;
+    rig.until_event(&id, "Install", "InProgress").await;
+    rig.until_weights(100, 0).await;
+    let (blue, green) = (
+        rig.target_group("web-1").await,
+        rig.target_group("web-2").await,
+    );
+    let listener = rig.production().await;
+    let blue_alone = json!({
+        "ListenerArn": listener, "DefaultActions": [{"Type": "forward", "TargetGroupArn": blue}]});
+    call!(rig.fixture, elb.modify_listener, (blue_alone));
+    call!(rig.fixture, elb.delete_target_group, {"TargetGroupArn": green});
+    rig.make_steady().await;
+    let (code, _) = error(&rig, &id, "Failed").await;
+    assert_eq!(code, "ELASTIC_LOAD_BALANCING_INVALID");
+    let rollback = text(&rig.info(&id).await, "/rollbackInfo/rollbackDeploymentId");
+    rig.until_sets(&[("web-1", "PRIMARY"), ("web-2", "DRAINING")])
+        .await;
+    rig.end_deleted().await;
+    rig.until_status(&rollback, "Succeeded").await;
+    assert_eq!(rig.weights(&listener).await, [("web-1".to_owned(), 1)]);
+}
