@@ -221,7 +221,7 @@ impl Pass<'_> {
     }
 
     fn wait_for_green(&mut self, at: usize) -> Next {
-        if self.seen.green.is_some_and(|green| green.steady) {
+        if self.is_green_steady() {
             return self.succeed(at);
         }
         if self.is_over(at, self.settings.timing.install_millis) {
@@ -276,6 +276,10 @@ impl Pass<'_> {
             self.wake(due);
             return Next::Wait;
         }
+        if !self.is_green_steady() {
+            return self.wait_for_steadiness();
+        }
+        self.progress.unsteady_since = None;
         let step = self
             .settings
             .routing
@@ -291,6 +295,21 @@ impl Pass<'_> {
         }
         self.actions.push(Action::MakeGreenPrimary);
         self.succeed(at)
+    }
+
+    /// A green that is being scaled, or whose tasks have failed since Install, gets no more traffic than it has.
+    fn wait_for_steadiness(&mut self) -> Next {
+        let since = *self.progress.unsteady_since.get_or_insert(self.now);
+        let end = since.plus_millis(self.settings.timing.install_millis);
+        if self.now >= end {
+            return self.fail(Failure::green_not_steady());
+        }
+        self.wake(end);
+        Next::Wait
+    }
+
+    fn is_green_steady(&self) -> bool {
+        self.seen.green.is_some_and(|green| green.steady)
     }
 
     /// After the last event: blue waits, goes, and with it the deployment ends.

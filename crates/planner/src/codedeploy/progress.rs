@@ -45,7 +45,7 @@ pub struct RollBackOn {
 /// "Troubleshoot Amazon ECS deployment issues".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// From Install until green is steady: 60 minutes.
+    /// From Install until green is steady, and from a step's time until it is steady again: 60 minutes.
     pub install_millis: i64,
     /// From a hook's invocation to its answer: one hour.
     pub hook_millis: i64,
@@ -107,6 +107,9 @@ pub struct Progress {
     pub test_on_green: bool,
     #[serde(default)]
     pub next_step_at: Option<Timestamp>,
+    /// Since when a step that is due waits for green to be steady again.
+    #[serde(default)]
+    pub unsteady_since: Option<Timestamp>,
     /// Since when the deployment waits to be continued.
     #[serde(default)]
     pub ready_since: Option<Timestamp>,
@@ -132,6 +135,7 @@ impl Progress {
             green_percent: 0.0,
             test_on_green: false,
             next_step_at: None,
+            unsteady_since: None,
             ready_since: None,
             termination_since: None,
             deleting: false,

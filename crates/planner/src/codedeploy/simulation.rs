@@ -103,7 +103,6 @@ struct World {
     seen: Seen,
     forward: Progress,
     rolling_back: Option<Progress>,
-    green_was_steady: bool,
     green_is_primary: bool,
     now: Timestamp,
     ended_events: BTreeMap<Event, EventStatus>,
@@ -158,10 +157,8 @@ impl World {
                     assert!((0.0..=100.0).contains(&green_percent), "{green_percent}");
                     let blue = 100.0 - green_percent;
                     if green_percent > 0.0 {
-                        assert!(
-                            self.seen.green.is_some() && self.green_was_steady,
-                            "traffic to an unready green"
-                        );
+                        let is_steady = self.seen.green.is_some_and(|green| green.steady);
+                        assert!(is_steady, "traffic to an unready green");
                     }
                     if blue > 0.0 {
                         assert!(self.seen.blue.is_some(), "traffic to a blue that is gone");
@@ -209,10 +206,8 @@ impl World {
             .filter(|e| self.settings.hooks.contains(e));
         match happening {
             Happening::GreenSteady | Happening::GreenUnsteady => {
-                let steady = matches!(happening, Happening::GreenSteady);
                 if let Some(green) = &mut self.seen.green {
-                    green.steady = steady;
-                    self.green_was_steady |= steady;
+                    green.steady = matches!(happening, Happening::GreenSteady);
                 }
             }
             Happening::HookSucceeds => {
@@ -265,7 +260,6 @@ proptest! {
                 continue_termination: false,
             },
             rolling_back: None,
-            green_was_steady: false,
             green_is_primary: false,
             now: Timestamp(0),
             ended_events: BTreeMap::new(),

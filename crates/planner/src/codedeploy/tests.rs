@@ -311,6 +311,35 @@ fn green_must_become_steady_in_an_hour() {
 }
 
 #[test]
+fn a_green_that_is_not_steady_gets_no_more_traffic() {
+    let failing = || {
+        let mut run = Run::new(Settings {
+            routing: TrafficRouting::Canary {
+                percent: 10.0,
+                interval_millis: 5 * MINUTE,
+            },
+            ..settings()
+        });
+        run.pass().green_is_steady();
+        assert_eq!(run.progress.green_percent, 10.0);
+        run.seen.green = Some(SetSeen { steady: false });
+        run.after(5 * MINUTE);
+        assert_eq!(run.progress.green_percent, 10.0);
+        assert_eq!(run.wake_at, Some(run.now.plus_millis(60 * MINUTE)));
+        run
+    };
+    let mut run = failing();
+    run.after(59 * MINUTE).green_is_steady();
+    assert_eq!(run.status(Event::AllowTraffic), EventStatus::Succeeded);
+    assert_eq!(run.progress.green_percent, 100.0);
+
+    let mut run = failing();
+    run.after(60 * MINUTE);
+    assert_eq!(run.progress.status, Status::Failed);
+    assert_eq!((run.error(), run.progress.green_percent), ("TIMEOUT", 10.0));
+}
+
+#[test]
 fn a_deployment_may_wait_to_be_continued() {
     let waits = Settings {
         ready: Ready::StopAfter {
