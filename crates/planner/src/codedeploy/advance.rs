@@ -88,8 +88,8 @@ impl Pass<'_> {
 
     /// Whatever ends a deployment from outside of its own course.
     fn is_interrupted(&mut self) -> bool {
-        // Blue is going: there is no way back, and nothing left to be stopped.
-        if self.progress.deleting {
+        // Blue is going or gone: there is no way back, and nothing left to be stopped.
+        if self.progress.deleting || self.blue_has_gone_in_its_wait() {
             return false;
         }
         if let Some(stop) = self.seen.stop {
@@ -120,6 +120,13 @@ impl Pass<'_> {
             return true;
         }
         false
+    }
+
+    /// Somebody did not wait for its end, and deleted it by hand.
+    fn blue_has_gone_in_its_wait(&self) -> bool {
+        self.progress.termination_since.is_some()
+            && self.seen.green.is_some()
+            && self.seen.blue.is_none()
     }
 
     fn lost_a_task_set(&self) -> bool {
@@ -315,11 +322,12 @@ impl Pass<'_> {
     /// After the last event: blue waits, goes, and with it the deployment ends.
     fn end_blue(&mut self) -> Next {
         let since = *self.progress.termination_since.get_or_insert(self.now);
+        if self.seen.blue.is_none() {
+            self.progress.status = Status::Succeeded;
+            self.progress.completed_at = Some(self.now);
+            return Next::Wait;
+        }
         if self.progress.deleting {
-            if self.seen.blue.is_none() {
-                self.progress.status = Status::Succeeded;
-                self.progress.completed_at = Some(self.now);
-            }
             return Next::Wait;
         }
         let end = since.plus_millis(self.settings.termination_wait_millis);

@@ -504,6 +504,18 @@ fn nothing_interrupts_the_end_of_blue() {
 }
 
 #[test]
+fn a_blue_that_is_deleted_in_its_wait_needs_no_wait() {
+    let mut run = Run::new(settings());
+    run.pass().green_is_steady();
+    let actions = run.log.len();
+    run.seen.blue = None;
+    run.seen.stop = Some(StopRequest { roll_back: true });
+    run.pass();
+    assert_eq!(run.progress.status, Status::Succeeded);
+    assert_eq!(run.log.len(), actions, "nothing is left to be done");
+}
+
+#[test]
 fn what_cannot_be_carried_out_fails_the_deployment() {
     let roll_back_on = RollBackOn {
         failure: true,
