@@ -89,8 +89,9 @@ impl Pass<'_> {
                 // Where nothing was shifted, nothing is missing.
                 if self.progress.green_percent > 0.0 {
                     self.progress.stuck = Some(why.clone());
+                    // Of several rules the others can be led back.
+                    self.route_production(0.0);
                 }
-                self.progress.green_percent = 0.0;
             }
             Route::Pair { green_percent } if *green_percent == 0.0 => {
                 self.progress.green_percent = 0.0;

@@ -216,6 +216,7 @@ pub enum Route {
 pub enum Action {
     /// Green's target group comes onto the production rule, with no traffic: from here on it is health-checked.
     AttachGreen,
+    /// With 0 on the rules that can be led: on a way back some may be gone.
     RouteProduction {
         green_percent: f64,
     },

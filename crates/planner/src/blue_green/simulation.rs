@@ -219,11 +219,12 @@ impl World {
                 {
                     assert!(blue.serves, "traffic to a blue that cannot take it");
                 }
-                assert!(
-                    !matches!(self.seen.production, Route::Unusable(_) | Route::Absent),
-                    "a rule that is not there"
-                );
-                self.seen.production = Route::Pair { green_percent };
+                match self.seen.production {
+                    Route::Absent => panic!("a rule that is not there"),
+                    // What is left of the rules goes back to blue.
+                    Route::Unusable(_) => assert_eq!(green_percent, 0.0),
+                    _ => self.seen.production = Route::Pair { green_percent },
+                }
             }
         }
     }

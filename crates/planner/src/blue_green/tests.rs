@@ -495,17 +495,11 @@ fn what_interrupts_a_deployment_gives_blue_its_traffic_and_ends_green() {
             format!("Service deployment rolled back because {because}"),
             "{name}"
         );
-        let route_back = [production(0.0), Action::RouteTest { green: false }];
-        let back = if unusable {
-            &route_back[1..]
-        } else {
-            &route_back[..]
-        };
-        assert_eq!(&run.log[run.log.len() - back.len()..], back, "{name}");
-        assert_eq!(
-            run.log.iter().filter(|a| **a == production(0.0)).count(),
-            back.len() - 1
-        );
+        // Also where a rule is gone: there may be others.
+        let back = [production(0.0), Action::RouteTest { green: false }];
+        assert_eq!(run.log[run.log.len() - back.len()..], back, "{name}");
+        let times = run.log.iter().filter(|a| **a == production(0.0)).count();
+        assert_eq!(times, 1, "{name}");
         assert!(
             run.progress.wants_blue() && !run.progress.wants_green(),
             "{name}"

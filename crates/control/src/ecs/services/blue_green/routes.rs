@@ -79,7 +79,8 @@ impl Routes {
         ))
     }
 
-    /// Adds to a transaction what the planner says about traffic.
+    /// Adds to a transaction what the planner says about traffic. Rules that are gone or do not forward are passed over
+    /// where blue gets everything, and an error elsewhere.
     pub async fn write(
         &self,
         state: &State,
@@ -97,6 +98,11 @@ impl Routes {
                 Action::RouteTest { green } => (&self.test, Some(if *green { 100.0 } else { 0.0 })),
             };
             for (rule, pairs) in rules {
+                // On a way back: what can be led to blue is, whatever has become of the other rules.
+                let is_back = share == Some(0.0);
+                if is_back && !can_be_led(state, scope, rule, pairs).await? {
+                    continue;
+                }
                 let now = match wanted.remove(rule) {
                     Some(groups) => groups,
                     None => rules::forward_of(state, scope, rule).await?.groups,
@@ -113,7 +119,7 @@ impl Routes {
     }
 }
 
-/// Before a deployment of another strategy begins while `green` is under way: blue gets all traffic back.
+/// Before a deployment begins that does not look after these rules while `green` is under way: blue gets all traffic.
 pub async fn traffic_back(
     state: &State,
     service: &ServiceRecord,
@@ -154,6 +160,17 @@ fn attached(mut now: Vec<WeightedGroup>, pairs: &[Pair]) -> Vec<WeightedGroup> {
         }
     }
     now
+}
+
+async fn can_be_led(
+    state: &State,
+    scope: &Scope,
+    rule: &str,
+    pairs: &[Pair],
+) -> Result<bool, StateError> {
+    let alone = BTreeMap::from([(rule.to_owned(), pairs.to_vec())]);
+    let seen = see(state, scope, &alone).await?;
+    Ok(!matches!(seen, Route::Unusable(_)))
 }
 
 async fn see(
