@@ -309,7 +309,8 @@ impl Pass<'_> {
                     // Nothing is kept that one could go back to.
                     None => 0,
                 };
-                self.is_over(self.progress.entered_at.plus_millis(bake))
+                let end = self.progress.entered_at.plus_millis(bake);
+                self.is_over(end) && self.can_do_without_blue(end)
             }
             Stage::CleanUp => {
                 let gone = self.seen.blue.is_none_or(|blue| !blue.tasks);
@@ -317,6 +318,17 @@ impl Pass<'_> {
             }
             _ => true,
         }
+    }
+
+    /// Green has lost tasks since it was whole, or shall have more: blue stays until they are there.
+    fn can_do_without_blue(&mut self, since: Timestamp) -> bool {
+        if self.seen.blue.is_none() || self.seen.green.ready {
+            return true;
+        }
+        if !self.is_over(since.plus_millis(self.settings.timing.stage_millis)) {
+            return false;
+        }
+        self.fail(Failure::StageTimeout(Stage::BakeTime)) == Next::GoOn
     }
 
     /// `false` fails the deployment once the stage's time is up.

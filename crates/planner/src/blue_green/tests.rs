@@ -26,6 +26,7 @@ const UP: Side = Side {
     ready: true,
     serves: true,
 };
+const SOME: Side = Side { ready: false, ..UP };
 
 fn settings() -> Settings {
     Settings {
@@ -516,6 +517,36 @@ fn what_interrupts_a_deployment_gives_blue_its_traffic_and_ends_green() {
         };
         assert_eq!(run.at().0, want, "{name}");
         assert_eq!(run.wake_at, None, "{name}");
+    }
+}
+
+#[test]
+fn blue_stays_until_green_is_whole() {
+    for (name, green, later, want) in [
+        ("whole", UP, 0, (Status::InProgress, Stage::CleanUp)),
+        (
+            "some have died",
+            SOME,
+            0,
+            (Status::InProgress, Stage::BakeTime),
+        ),
+        (
+            "for a day",
+            SOME,
+            24 * HOUR,
+            (Status::RollingBack, Stage::CleanUp),
+        ),
+    ] {
+        let mut run = Run::green_up(settings());
+        assert_eq!(run.at(), (Status::InProgress, Stage::BakeTime), "{name}");
+        run.seen.green = green;
+        run.after(5 * MINUTE);
+        assert!(
+            run.progress.is_past_return() || run.wake_at.is_some(),
+            "{name}"
+        );
+        run.after(later);
+        assert_eq!(run.at(), want, "{name}");
     }
 }
 
