@@ -404,6 +404,53 @@ def test_a_rule_that_sends_elsewhere_is_left_alone(pair, site):
     site.wait_stable(pair.name)
 
 
+def half_way(pair) -> list[int]:
+    """Divides traffic; answers the weights before."""
+    before = pair.weights()
+    canary = {"canaryPercent": 50.0, "canaryBakeTimeInMinutes": 600}
+    pair.deploy(**pair.strategy("CANARY", canaryConfiguration=canary))
+    pair.wait("the canary", lambda d: d["targetServiceRevision"].get("requestedProductionTrafficWeight") == 50)
+    return before
+
+
+def test_a_deployment_with_other_rules_leaves_no_traffic_behind(site):
+    pair, other = Pair(site), Pair(site)
+    pair.create()
+    before = half_way(pair)
+    pair.deploy(**pair.strategy("BLUE_GREEN"), loadBalancers=other.balancers())
+    assert pair.weights() == before
+    pair.finished("SUCCESSFUL")
+    assert other.answers() == {(200, "v3")}
+    pair.delete()
+
+
+def test_a_rolling_update_leaves_no_traffic_behind_though_the_test_rule_is_gone(site):
+    pair = Pair(site)
+    pair.create()
+    before = half_way(pair)
+    pair.elb.delete_listener(ListenerArn=pair.test.replace(":listener-rule/", ":listener/").rsplit("/", 1)[0])
+    pair.deploy(deploymentConfiguration={"strategy": "ROLLING"})
+    assert pair.weights() == before
+    pair.finished("SUCCESSFUL")
+    assert pair.answers() == {(200, "v3")}
+    pair.delete()
+
+
+def test_of_several_rules_those_that_are_left_go_back(site):
+    pair, other = Pair(site), Pair(site)
+    pair.name = unique("several")
+    site.service(
+        pair.definition(), 1, None, serviceName=pair.name, loadBalancers=pair.balancers() + other.balancers(),
+        deploymentConfiguration={"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0})
+    pair.finished("SUCCESSFUL")
+    before = half_way(pair)
+    pair.elb.delete_listener(ListenerArn=other.production.replace(":listener-rule/", ":listener/").rsplit("/", 1)[0])
+    pair.finished("ROLLBACK_FAILED")
+    assert pair.weights() == before
+    assert pair.answers() == {(200, "v1")}
+    pair.delete()
+
+
 def test_the_next_deployment_undoes_an_unfinished_one(pair):
     before = pair.answers()
     canary = {"canaryPercent": 50.0, "canaryBakeTimeInMinutes": 600}

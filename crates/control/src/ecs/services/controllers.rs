@@ -6,9 +6,9 @@
 use neargate_aws_api::ecs::types::{DeploymentConfiguration, DeploymentStrategy};
 use neargate_aws_wire::error::ApiError;
 
-use super::deployment_configuration;
 use super::deployments::Begin;
-use super::records::{Controller, Rollout, ServiceRecord, TaskSetRecord};
+use super::records::{Controller, DeploymentRecord, Rollout, ServiceRecord, TaskSetRecord};
+use super::{blue_green, deployment_configuration};
 use crate::ecs::errors;
 use crate::state::Changes;
 
@@ -32,6 +32,7 @@ pub async fn change_in(
     service.deployment_configuration =
         deployment_configuration::complete(Some(percents), None, to)?;
     service.controller = to;
+    blue_green::forget(service);
     let Some(only) = service.deployments.first_mut() else {
         return Ok(());
     };
@@ -42,6 +43,9 @@ pub async fn change_in(
                 is_primary: true,
                 ..TaskSetRecord::default()
             });
+            settle_target_groups(only);
+            let balancers = &only.config.load_balancers;
+            service.config.load_balancers.clone_from(balancers);
         }
         (_, Controller::Ecs) => {
             only.set = None;
@@ -53,6 +57,17 @@ pub async fn change_in(
         _ => {}
     }
     Ok(())
+}
+
+/// A task set has the target groups that it names: of a pair, the one that its tasks are in.
+fn settle_target_groups(deployment: &mut DeploymentRecord) {
+    let used = deployment.target_groups();
+    let balancers = deployment.config.load_balancers.iter_mut();
+    for (balancer, target_group) in balancers.zip(used) {
+        balancer.target_group_arn = Some(target_group);
+        balancer.advanced_configuration = None;
+    }
+    deployment.target_groups.clear();
 }
 
 fn check(service: &ServiceRecord, to: Controller) -> Result<(), ApiError> {
@@ -88,4 +103,111 @@ fn check(service: &ServiceRecord, to: Controller) -> Result<(), ApiError> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use neargate_aws_api::ecs::types::{AdvancedConfiguration, LoadBalancer};
+    use neargate_domain::{Scope, Timestamp};
+    use neargate_planner::blue_green::{Progress, Status};
+    use neargate_store::EmbeddedStore;
+
+    use super::blue_green::BlueGreenRecord;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::ecs::services::records::{PropagateTags, RevisionConfig, ServiceStatus};
+    use crate::state::State;
+
+    /// Under the controller ECS, without a version.
+    fn service() -> ServiceRecord {
+        ServiceRecord {
+            scope: Scope::new("000000000000", "us-east-1"),
+            cluster: "default".to_owned(),
+            name: "web".to_owned(),
+            status: ServiceStatus::Active,
+            created_at: Timestamp(1),
+            created_by: "root".to_owned(),
+            inactive_since: None,
+            controller: Controller::Ecs,
+            desired_count: 2,
+            config: RevisionConfig {
+                load_balancers: vec![LoadBalancer {
+                    target_group_arn: Some("first".to_owned()),
+                    advanced_configuration: Some(AdvancedConfiguration {
+                        alternate_target_group_arn: Some("second".to_owned()),
+                        ..AdvancedConfiguration::default()
+                    }),
+                    ..LoadBalancer::default()
+                }],
+                ..RevisionConfig::of_nothing()
+            },
+            deployment_configuration: DeploymentConfiguration::default(),
+            grace_period_secs: None,
+            enable_ecs_managed_tags: false,
+            enable_execute_command: false,
+            propagate_tags: PropagateTags::None,
+            zone_rebalancing: false,
+            tags: Default::default(),
+            request_digest: String::new(),
+            deployments: Vec::new(),
+            memory: Default::default(),
+            passes: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_can_go_to_a_controller_and_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
+        let state = State::new(Arc::new(store), Arc::new(SystemClock::new(1.0)));
+        let begin = Begin::new(&state);
+        let mut service = service();
+        let mut changes = Changes::new();
+        begin.add(&mut service, &mut changes).await.unwrap();
+        state.commit(changes).await.unwrap();
+        // It has succeeded, blue/green, in the second target group.
+        let [only] = &mut service.deployments[..] else {
+            panic!("it has one version");
+        };
+        only.rollout = Rollout::Completed;
+        only.target_groups = vec!["second".to_owned()];
+        only.blue_green = Some(BlueGreenRecord {
+            blue: None,
+            configuration: DeploymentConfiguration::default(),
+            progress: Progress {
+                status: Status::Successful,
+                ..Progress::new(false, Timestamp(1))
+            },
+            hook_details: Default::default(),
+        });
+
+        let mut changes = Changes::new();
+        change_in(&begin, &mut service, Controller::External, &mut changes)
+            .await
+            .unwrap();
+        let [set] = &service.deployments[..] else {
+            panic!("it has one version");
+        };
+        assert!(set.set.as_ref().is_some_and(|set| set.is_primary));
+        assert!(
+            blue_green::governing(&service).is_none(),
+            "its scale says how many tasks it has"
+        );
+        let [balancer] = &set.config.load_balancers[..] else {
+            panic!("it has one target group");
+        };
+        assert_eq!(balancer.target_group_arn.as_deref(), Some("second"));
+        assert_eq!(balancer.advanced_configuration, None);
+        assert_eq!(service.config, set.config);
+
+        change_in(&begin, &mut service, Controller::Ecs, &mut changes)
+            .await
+            .unwrap();
+        state
+            .commit(changes)
+            .await
+            .expect("the revision that it has always had is there");
+    }
 }

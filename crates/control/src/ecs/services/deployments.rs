@@ -36,11 +36,13 @@ impl<'a> Begin<'a> {
             )
         };
         let beginning = blue_green::begin(service, now);
-        if beginning.record.is_none() {
-            self.undo(service, changes).await;
-        }
+        let is_rolling = beginning.record.is_none();
+        self.undo(service, is_rolling, changes).await;
         blue_green::supersede(service, now);
         self.supersede(service, changes).await?;
+        if is_rolling {
+            blue_green::forget(service);
+        }
         let (scope, cluster, name) = (&service.scope, &service.cluster, &service.name);
         let revision_record = ServiceRevisionRecord {
             number: revision.clone(),
@@ -86,17 +88,19 @@ impl<'a> Begin<'a> {
         only.service_deployment.clone_from(&id);
         let revision = only.revision.clone();
         let (scope, cluster, name) = (&service.scope, &service.cluster, &service.name);
-        let revision_record = ServiceRevisionRecord {
-            number: revision.clone(),
-            created_at: now,
-            config: service.config.clone(),
-            target_groups: Vec::new(),
-            containers: self.containers(service).await?,
-        };
-        changes.create(
-            &keys::service_revision(scope, cluster, name, &revision),
-            &revision_record,
-        );
+        let key = keys::service_revision(scope, cluster, name, &revision);
+        let known: Option<Stored<ServiceRevisionRecord>> = self.state.get(&key).await?;
+        // There is one of a service that ECS has deployed before.
+        if known.is_none() {
+            let revision_record = ServiceRevisionRecord {
+                number: revision.clone(),
+                created_at: now,
+                config: service.config.clone(),
+                target_groups: Vec::new(),
+                containers: self.containers(service).await?,
+            };
+            changes.create(&key, &revision_record);
+        }
         let record = ServiceDeploymentRecord {
             status: ServiceDeploymentStatus::Successful,
             started_at: Some(now),
@@ -150,11 +154,14 @@ impl<'a> Begin<'a> {
         }
     }
 
-    /// A rolling update begins while traffic is divided between two deployments: the one that served gets all of it.
-    async fn undo(&self, service: &ServiceRecord, changes: &mut Changes) {
+    /// A deployment begins that will not look after the rules by which traffic is divided between two others now: the
+    /// one that served gets all of it.
+    async fn undo(&self, service: &ServiceRecord, is_rolling: bool, changes: &mut Changes) {
         let green = blue_green::under_way(service).filter(|green| {
             let record = green.blue_green.as_ref();
-            record.is_some_and(|b| b.blue.is_some() && !b.progress.is_past_return())
+            let same_rules = green.config.load_balancers == service.config.load_balancers;
+            (is_rolling || !same_rules)
+                && record.is_some_and(|b| b.blue.is_some() && !b.progress.is_past_return())
         });
         if let Some(green) = green
             && let Err(refused) =

@@ -58,6 +58,20 @@ pub fn supersede(service: &mut ServiceRecord, now: Timestamp) {
         record.progress.supersede(now);
         deployment.updated_at = now;
     }
+    // One that was being gone back to has been COMPLETED before: one can go back to it again.
+    let unfinished = |d: &&mut DeploymentRecord| d.is_rollback && d.rollout == Rollout::InProgress;
+    for deployment in service.deployments.iter_mut().filter(unfinished) {
+        deployment.rollout = Rollout::Completed;
+        deployment.rollout_reason = format!("ECS deployment {} completed.", deployment.id);
+        deployment.updated_at = now;
+    }
+}
+
+/// Before what is not of these strategies begins: nothing that stood beside another says how many tasks there are.
+pub fn forget(service: &mut ServiceRecord) {
+    for deployment in &mut service.deployments {
+        deployment.blue_green = None;
+    }
 }
 
 /// The deployment of these strategies that has not ended.

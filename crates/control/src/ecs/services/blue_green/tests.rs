@@ -249,6 +249,21 @@ fn a_superseded_deployment_that_served_stays_what_one_can_go_back_to() {
 }
 
 #[test]
+fn a_superseded_way_back_leaves_what_one_can_go_back_to() {
+    let back = DeploymentRecord {
+        is_rollback: true,
+        ..deployment("old", "first", Rollout::InProgress)
+    };
+    let undone = green("green", "second", Some("old"), |p| {
+        p.status = Status::RollingBack;
+    });
+    let mut service = service(DeploymentStrategy::Rolling, vec![back, undone]);
+    supersede(&mut service, NOW);
+    let rollouts: Vec<Rollout> = service.deployments.iter().map(|d| d.rollout).collect();
+    assert_eq!(rollouts, [Rollout::Completed, Rollout::InProgress]);
+}
+
+#[test]
 fn two_deployments_have_their_tasks_while_both_are_wanted() {
     use Rollout::Completed;
     let old = || deployment("old", "first", Completed);

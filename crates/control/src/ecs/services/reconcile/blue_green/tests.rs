@@ -127,9 +127,24 @@ impl World {
     async fn deployment(&self) -> ServiceDeploymentRecord {
         let prefix =
             keys::service_deployments(&Scope::new("000000000000", "us-east-1"), "default", "web");
-        let mut all: Vec<Stored<ServiceDeploymentRecord>> = self.state.list(&prefix).await.unwrap();
-        assert_eq!(all.len(), 1);
-        all.remove(0).record
+        let all: Vec<Stored<ServiceDeploymentRecord>> = self.state.list(&prefix).await.unwrap();
+        let newest = all.into_iter().max_by_key(|read| read.record.created_at);
+        newest.unwrap().record
+    }
+
+    async fn change(&self, change: impl AsyncFn(&mut ServiceRecord, &mut Changes)) {
+        let changed: Result<(), StateError> = self
+            .state
+            .retrying(|| async {
+                let read: Stored<ServiceRecord> = self.state.get(&self.key).await?.unwrap();
+                let (mut service, mut changes) = (read.record.clone(), Changes::new());
+                change(&mut service, &mut changes).await;
+                changes.replace(&read, &service);
+                self.state.commit(changes).await?;
+                Ok(())
+            })
+            .await;
+        changed.unwrap();
     }
 
     async fn events(&self) -> Vec<String> {
@@ -290,4 +305,27 @@ async fn a_call_that_could_not_be_started_is_tried_again() {
         reason.contains("ECS was unable to invoke check"),
         "{reason}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_update_after_it_can_be_stopped() {
+    let world = World::new(&[]).await;
+    let _server = Running::start(&world);
+    let ended = || async { !world.deployment().await.status.is_open() };
+    until("the first one ends", ended).await;
+    let serving = world.service().await.deployments[0].id.clone();
+    world
+        .change(async |service, changes| {
+            service.deployment_configuration.strategy = Some(DeploymentStrategy::Rolling);
+            let begin = Begin::new(&world.state);
+            begin.add(service, changes).await.unwrap();
+            service.deployments[0].rollback_requested = true;
+        })
+        .await;
+    until("the second one ends", ended).await;
+    let status = world.deployment().await.status;
+    assert_eq!(status, ServiceDeploymentStatus::RollbackSuccessful);
+    let service = world.service().await;
+    assert_eq!(service.deployments[0].id, serving);
+    assert_eq!(service.deployments[0].rollout, Rollout::Completed);
 }
