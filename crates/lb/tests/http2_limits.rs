@@ -47,10 +47,10 @@ async fn pings_do_not_keep_a_connection_and_requests_do() {
     while pings.ping(h2::Ping::opaque()).await.is_ok() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    driven
-        .await
-        .expect("no panic")
-        .expect("the connection ended in order");
+    // In order, unless a ping was on its way, whose sender hears of a broken pipe.
+    if let Err(error) = driven.await.expect("no panic") {
+        assert!(error.is_io(), "{error}");
+    }
 }
 
 #[tokio::test]
