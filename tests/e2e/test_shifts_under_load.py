@@ -21,7 +21,7 @@ def only_green_is_left(site) -> None:
 @pytest.mark.parametrize("config, scale, steps", [
     ("CodeDeployDefault.ECSAllAtOnce", 30, [0, 100]),
     ("CodeDeployDefault.ECSCanary10Percent15Minutes", 180, [0, 10, 100]),
-    ("CodeDeployDefault.ECSLinear10PercentEvery1Minutes", 15, [*range(0, 101, 10)]),
+    ("CodeDeployDefault.ECSLinear10PercentEvery1Minutes", 12, [*range(0, 101, 10)]),
     ("own", 60, [0, 33, 100]),
 ], ids=lambda value: value.split(".")[-1] if isinstance(value, str) else "")
 def test_codedeploy_shifts_traffic_without_a_failed_request(tmp_path, config, scale, steps):
