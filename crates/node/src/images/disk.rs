@@ -149,22 +149,17 @@ impl Disk {
         }
     }
 
-    /// Waits until the layers are on disk and takes the marks off.
-    pub fn sync_layers(&self, layers: &[(Digest, LayerMark)]) -> io::Result<()> {
-        rustix::fs::syncfs(File::open(self.root.join("layers"))?)?;
-        for (diff_id, mark) in layers {
-            let mark = LayerMark {
-                unsynced_since_boot: None,
-                ..mark.clone()
-            };
-            let temp = self.temp_path();
-            fs::write(&temp, serde_json::to_vec(&mark)?)?;
-            // The layer may have been collected in the meantime.
-            if fs::rename(&temp, self.layer_dir(diff_id).join(LAYER_MARK)).is_err() {
-                fs::remove_file(&temp)?;
-            }
-        }
-        Ok(())
+    /// Waits until everything that was written to the layers is on disk.
+    pub fn sync_layers(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(self.root.join("layers"))?)?)
+    }
+
+    /// Replaces the mark of a layer that is in its place. The caller sees to it that nobody takes it away meanwhile:
+    /// a rename follows a directory that is renamed itself, into what is just being deleted.
+    pub fn replace_mark(&self, diff_id: &Digest, mark: &LayerMark) -> io::Result<()> {
+        let temp = self.temp_path();
+        fs::write(&temp, serde_json::to_vec(mark)?)?;
+        fs::rename(&temp, self.layer_dir(diff_id).join(LAYER_MARK))
     }
 
     /// All layers that are whole; the others are removed.

@@ -72,6 +72,38 @@ impl Layers {
         Ok(())
     }
 
+    /// Sees to it that those of the layers that are still here survive a power failure.
+    pub fn sync(&self, diff_ids: &[Digest]) -> io::Result<()> {
+        let unsynced = |diff_id: &Digest| {
+            self.get(diff_id)
+                .filter(|mark| mark.unsynced_since_boot.is_some())
+        };
+        let fresh: Vec<_> = diff_ids
+            .iter()
+            .filter_map(|diff_id| Some((diff_id, unsynced(diff_id)?)))
+            .collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.disk.sync_layers()?;
+        for (diff_id, written) in fresh {
+            let mut known = self.known.write();
+            // One that was taken away meanwhile, and perhaps fetched again, is not what was waited for.
+            if let Some(mark) = known
+                .get_mut(diff_id)
+                .filter(|mark| Arc::ptr_eq(mark, &written))
+            {
+                let synced = LayerMark {
+                    unsynced_since_boot: None,
+                    ..(*written).clone()
+                };
+                self.disk.replace_mark(diff_id, &synced)?;
+                *mark = Arc::new(synced);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a layer away; what is left to do happens when the answer is dropped.
     pub fn take_away(&self, diff_id: &Digest) -> io::Result<TempLayer> {
         let mut known = self.known.write();

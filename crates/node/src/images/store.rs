@@ -296,17 +296,7 @@ impl Inner {
     pub fn sync_in_background(&self, diff_ids: Vec<Digest>) {
         let layers = self.layers.clone();
         self.background.spawn_blocking(move || {
-            let fresh = diff_ids.into_iter().filter_map(|diff_id| {
-                let mark = layers
-                    .get(&diff_id)
-                    .filter(|mark| mark.unsynced_since_boot.is_some())?;
-                Some((diff_id, (*mark).clone()))
-            });
-            let fresh: Vec<_> = fresh.collect();
-            if fresh.is_empty() {
-                return;
-            }
-            if let Err(error) = layers.disk.sync_layers(&fresh) {
+            if let Err(error) = layers.sync(&diff_ids) {
                 // They stay marked, so a power failure costs another pull.
                 tracing::warn!(%error, "cannot sync the image store");
             }
