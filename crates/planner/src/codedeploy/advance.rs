@@ -13,14 +13,7 @@ const SHARE_TOLERANCE: f64 = 0.5;
 
 /// Goes as far as it can at `now`. Of an ended deployment nothing changes.
 pub fn advance(settings: &Settings, progress: &Progress, seen: &Seen, now: Timestamp) -> Plan {
-    let mut pass = Pass {
-        settings,
-        seen,
-        now,
-        progress: progress.clone(),
-        actions: Vec::new(),
-        wake_at: None,
-    };
+    let mut pass = Pass::new(settings, progress, seen, now);
     pass.run();
     pass.plan()
 }
@@ -34,14 +27,7 @@ pub fn refuse(
     failure: Failure,
     now: Timestamp,
 ) -> Plan {
-    let mut pass = Pass {
-        settings,
-        seen,
-        now,
-        progress: progress.clone(),
-        actions: Vec::new(),
-        wake_at: None,
-    };
+    let mut pass = Pass::new(settings, progress, seen, now);
     pass.progress.started_at.get_or_insert(now);
     pass.fail(failure);
     pass.plan()
@@ -63,7 +49,18 @@ enum Next {
     Wait,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(settings: &'a Settings, progress: &Progress, seen: &'a Seen, now: Timestamp) -> Self {
+        Self {
+            settings,
+            seen,
+            now,
+            progress: progress.clone(),
+            actions: Vec::new(),
+            wake_at: None,
+        }
+    }
+
     fn plan(self) -> Plan {
         Plan {
             progress: self.progress,

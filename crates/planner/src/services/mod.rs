@@ -42,6 +42,7 @@ mod rollout;
 mod side_by_side;
 mod snapshot;
 mod spread;
+mod stopping;
 mod targets;
 mod timing;
 mod verdict;

@@ -7,6 +7,7 @@ use super::pass::Pass;
 use super::plan::Waiting;
 use super::rebalancing;
 use super::snapshot::GroupState;
+use super::stopping;
 use super::verdict::Condition;
 use super::victims::send_away;
 use super::wanted::{Wanted, wanted};
@@ -28,7 +29,8 @@ pub(super) fn converge(pass: &mut Pass<'_>) {
 
     let orphans = pass.groups.len() - 1;
     send_away(pass, orphans, usize::MAX, |_| true);
-    stop_failing(pass, lacks_room + keeper_lacks_room);
+    let all = 0..pass.groups.len();
+    stopping::failing(pass, all, pass.bounds, lacks_room + keeper_lacks_room);
     stop_older(pass, &wanted, lacks_room);
     stop_surplus(pass, &wanted, moving);
     say_if_stuck(pass, lacks_room, launcher.started);
@@ -38,39 +40,6 @@ pub(super) fn converge(pass: &mut Pass<'_>) {
 fn spare(pass: &Pass<'_>) -> usize {
     pass.total(|group| group.healthy())
         .saturating_sub(pass.bounds.floor)
-}
-
-/// Tasks of the primary group (or the keeper of a failed one) that fail their checks.
-///
-/// Their replacements come first, as far as there is room; a failing task goes when the service is complete without
-/// it. Without room it goes first. A task that has never been healthy goes as soon as the floor holds without it.
-fn stop_failing(pass: &mut Pass<'_>, lacks_room: usize) {
-    let healthy = pass.total(|group| group.healthy());
-    let failing = pass.total(|group| group.failing());
-    let floor_holds = healthy >= pass.bounds.floor;
-    let replaced = (healthy + failing).saturating_sub(pass.bounds.desired);
-    let for_room = match lacks_room.saturating_sub(leaving(pass)) {
-        0 => 0,
-        room if floor_holds => room,
-        // "One by one, in keeping with min".
-        _ if leaving(pass) == 0 => 1,
-        _ => 0,
-    };
-    let mut quota = replaced.max(for_room);
-    for group in 0..pass.groups.len() {
-        for position in 0..pass.groups[group].tasks.len() {
-            let seen = &pass.groups[group].tasks[position];
-            let Condition::Failing(failure) = seen.condition else {
-                continue;
-            };
-            let unproven = floor_holds && !seen.task.noted.healthy;
-            if quota == 0 && !unproven {
-                continue;
-            }
-            quota = quota.saturating_sub(1);
-            pass.replace_failing(group, position, failure);
-        }
-    }
 }
 
 /// Tasks of older versions: at once those that serve nobody, the others as the floor allows, when new ones have taken
@@ -145,30 +114,8 @@ fn stop_surplus(pass: &mut Pass<'_>, wanted: &Wanted, moving: bool) {
         groups.extend(wanted.keeper);
     }
     for (group, wanted) in groups {
-        let surplus = pass.groups[group].sound().saturating_sub(wanted);
-        let idle = send_away(pass, group, surplus, |c| {
-            matches!(c, Condition::Pending | Condition::Starting)
-        });
-        let rest = surplus - idle.count;
-        let quota = rest.min(spare(pass));
-        let mut sent = send_away(pass, group, quota, |c| c == Condition::Healthy);
-        if pass.groups[group].healthy() >= wanted {
-            let more = send_away(pass, group, rest - sent.count, |c| c == Condition::Unsure);
-            sent.count += more.count;
-            sent.protected += more.protected;
-        }
-        let withheld = sent.protected;
-        if withheld > 0 {
-            pass.withhold(group, withheld);
-        }
-        let left = rest - sent.count;
-        if left > 0 {
-            let floor = pass.bounds.floor;
-            pass.wait_for(Waiting::HealthyTasksToStop {
-                surplus: left,
-                floor,
-            });
-        }
+        let spare = spare(pass);
+        stopping::surplus(pass, group, wanted, spare, pass.bounds.floor);
     }
 }
 

@@ -6,7 +6,8 @@
 use super::bounds::Bounds;
 use super::launching::Launcher;
 use super::pass::Pass;
-use super::plan::{Transition, Waiting};
+use super::plan::Transition;
+use super::stopping;
 use super::verdict::Condition;
 use super::victims::send_away;
 
@@ -31,59 +32,9 @@ fn bring_to(pass: &mut Pass<'_>, group: usize, desired: usize) {
     let missing = desired.saturating_sub(pass.groups[group].sound());
     let mut launcher = Launcher::below(bounds.ceiling, pass.groups[group].alive());
     let lacks_room = launcher.start(pass, group, missing, false);
-    stop_failing(pass, group, bounds, lacks_room);
-    stop_surplus(pass, group, bounds);
-}
-
-/// A failing task goes when the group is complete without it, when its replacement lacks room, or when it has never been
-/// healthy and the floor holds.
-fn stop_failing(pass: &mut Pass<'_>, group: usize, bounds: Bounds, lacks_room: usize) {
-    let (healthy, failing) = (pass.groups[group].healthy(), pass.groups[group].failing());
-    let floor_holds = healthy >= bounds.floor;
-    let replaced = (healthy + failing).saturating_sub(bounds.desired);
-    let leaving = pass.groups[group].count(|c| c == Condition::Leaving);
-    let for_room = match lacks_room.saturating_sub(leaving) {
-        0 => 0,
-        room if floor_holds => room,
-        _ => usize::from(leaving == 0),
-    };
-    let mut quota = replaced.max(for_room);
-    for position in 0..pass.groups[group].tasks.len() {
-        let seen = &pass.groups[group].tasks[position];
-        let Condition::Failing(failure) = seen.condition else {
-            continue;
-        };
-        let unproven = floor_holds && !seen.task.noted.healthy;
-        if quota == 0 && !unproven {
-            continue;
-        }
-        quota = quota.saturating_sub(1);
-        pass.replace_failing(group, position, failure);
-    }
-}
-
-/// Scaling in: first tasks that serve nobody yet, then healthy ones down to the floor.
-fn stop_surplus(pass: &mut Pass<'_>, group: usize, bounds: Bounds) {
-    let surplus = pass.groups[group].sound().saturating_sub(bounds.desired);
-    let idle = send_away(pass, group, surplus, |c| {
-        matches!(c, Condition::Pending | Condition::Starting)
-    });
-    let rest = surplus - idle.count;
+    stopping::failing(pass, group..group + 1, bounds, lacks_room);
     let spare = pass.groups[group].healthy().saturating_sub(bounds.floor);
-    let sent = send_away(pass, group, rest.min(spare), |c| c == Condition::Healthy);
-    let mut left = rest - sent.count;
-    if pass.groups[group].healthy() >= bounds.desired {
-        left -= send_away(pass, group, left, |c| c == Condition::Unsure).count;
-    }
-    if sent.protected > 0 {
-        pass.withhold(group, sent.protected);
-    }
-    if left > 0 {
-        pass.wait_for(Waiting::HealthyTasksToStop {
-            surplus: left,
-            floor: bounds.floor,
-        });
-    }
+    stopping::surplus(pass, group, bounds.desired, spare, bounds.floor);
 }
 
 /// Notes which groups are steady and removes the deleted ones that are empty. Whether all that stay are steady.
