@@ -13,7 +13,7 @@ mod retention;
 mod snapshot;
 mod targets;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use neargate_domain::Timestamp;
 use neargate_planner::services::plan;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use self::calls::Calls;
 use super::board::ServiceBoard;
@@ -125,34 +125,42 @@ impl Reconciler {
     async fn work(self: &Arc<Self>) -> Result<(), StateError> {
         let mut due = Due::default();
         let mut waiting: BTreeSet<String> = BTreeSet::new();
-        let mut running: BTreeSet<String> = BTreeSet::new();
+        let mut running: BTreeMap<String, Id> = BTreeMap::new();
         let mut passes: JoinSet<(String, Result<Option<Timestamp>, PassError>)> = JoinSet::new();
         loop {
             waiting.extend(self.board.take_marked());
             waiting.extend(due.take(self.state.now()));
             let startable: Vec<String> = waiting
                 .iter()
-                .filter(|key| !running.contains(*key))
+                .filter(|key| !running.contains_key(*key))
                 .take(MAX_PASSES - running.len())
                 .cloned()
                 .collect();
             for key in startable {
                 waiting.remove(&key);
-                running.insert(key.clone());
-                let this = self.clone();
-                passes.spawn(async move {
-                    let result = this.pass(&key).await;
-                    (key, result)
+                let (this, service) = (self.clone(), key.clone());
+                let pass = passes.spawn(async move {
+                    let result = this.pass(&service).await;
+                    (service, result)
                 });
+                running.insert(key, pass.id());
             }
             tokio::select! {
                 () = self.board.marked() => {}
                 () = due.wait(&self.state) => {}
                 Some(done) = passes.join_next() => {
-                    let Ok((key, result)) = done else {
-                        // A pass that panicked has said so; its service is looked at when it changes next.
-                        running.clear();
-                        continue;
+                    let (key, result) = match done {
+                        Ok(ended) => ended,
+                        // It has said so itself.
+                        Err(panicked) => {
+                            let mut all = running.iter();
+                            let its = all.find(|(_, id)| **id == panicked.id());
+                            if let Some(key) = its.map(|(key, _)| key.clone()) {
+                                running.remove(&key);
+                                due.set(key, Some(self.later()));
+                            }
+                            continue;
+                        }
                     };
                     running.remove(&key);
                     match result {
@@ -163,14 +171,19 @@ impl Reconciler {
                         Err(PassError::State(error)) => return Err(error),
                         Err(error @ PassError::Refused(_)) => {
                             tracing::warn!(service = key, %error, "a service could not be reconciled");
-                            let later = self.state.clock().scaled(RETRY_AFTER).as_millis();
-                            let later = i64::try_from(later).unwrap_or(i64::MAX);
-                            due.set(key, Some(self.state.now().plus_millis(later)));
+                            due.set(key, Some(self.later()));
                         }
                     }
                 }
             }
         }
+    }
+
+    /// When a service is looked at again that could not be reconciled.
+    fn later(&self) -> Timestamp {
+        let later = self.state.clock().scaled(RETRY_AFTER).as_millis();
+        let later = i64::try_from(later).unwrap_or(i64::MAX);
+        self.state.now().plus_millis(later)
     }
 
     /// One look at a service, and what follows from it. Answers when to look again.
