@@ -15,6 +15,8 @@ use super::BlueGreenRecord;
 
 /// Until a function that says IN_PROGRESS is called again. Source: developer guide, "Lifecycle hooks".
 pub const DEFAULT_CALL_BACK: Duration = Duration::from_secs(30);
+/// A function that wants to be called again at once would be called without a pause until its timeout.
+const SHORTEST_CALL_BACK: Duration = Duration::from_secs(1);
 /// A function that wants to be called later than this has outlived its longest timeout.
 const LONGEST_CALL_BACK: Duration = Duration::from_secs(24 * 3600);
 
@@ -131,7 +133,7 @@ pub fn read_answer(function: &str, answer: &str) -> FunctionAnswer {
                 return unreadable("HookDetails must be a JSON object");
             }
             FunctionAnswer::InProgress {
-                call_back: call_back.min(LONGEST_CALL_BACK),
+                call_back: call_back.clamp(SHORTEST_CALL_BACK, LONGEST_CALL_BACK),
                 details,
             }
         }
