@@ -424,6 +424,26 @@ def test_a_deployment_with_other_rules_leaves_no_traffic_behind(site):
     pair.delete()
 
 
+def test_a_rule_of_somebody_elses_is_left_alone_though_a_deployment_is_unfinished(site):
+    pair, other = Pair(site), Pair(site)
+    pair.create()
+    before = half_way(pair)
+
+    def theirs():
+        rules = pair.elb.describe_rules(RuleArns=[other.production, other.test])["Rules"]
+        return [rule["Actions"] for rule in rules]
+
+    untouched = theirs()
+    mistyped = pair.balancers(productionListenerRule=other.production, testListenerRule=other.test)
+    pair.deploy(**pair.strategy("BLUE_GREEN"), loadBalancers=mistyped)
+    assert pair.weights() == before
+    done = pair.finished("ROLLBACK_SUCCESSFUL")
+    assert "of invalid networking configuration" in done["statusReason"]
+    assert theirs() == untouched
+    assert pair.answers() == {(200, "v1")}
+    pair.delete()
+
+
 def test_a_rolling_update_leaves_no_traffic_behind_though_the_test_rule_is_gone(site):
     pair = Pair(site)
     pair.create()

@@ -147,8 +147,10 @@ impl Pass<'_> {
                     if self.seen.others && !self.seen.blue.is_some_and(|blue| blue.ready) {
                         return self.wait_for_work();
                     }
-                    self.route_production(0.0);
-                    self.route_test(false);
+                    if self.progress.owns_rules() {
+                        self.route_production(0.0);
+                        self.route_test(false);
+                    }
                 }
             }
             Stage::PreScaleUp => {

@@ -16,9 +16,9 @@ impl Pass<'_> {
             return Next::GoOn;
         }
         self.progress.status = Status::RollingBack;
-        // Of rules that were not touched yet, none is changed because they were found unfit.
         let reconciles = self.progress.stage == Stage::ReconcileService;
-        self.progress.returned = !self.progress.scaled_up && !reconciles;
+        let touched = self.progress.scaled_up || reconciles;
+        self.progress.returned = !touched || !self.progress.owns_rules();
         self.progress.abandon_hooks();
         self.progress.step = 0;
         let shifted = self.progress.green_percent > 0.0;

@@ -46,6 +46,10 @@ pub struct Progress {
     pub shifted_at: Option<Timestamp>,
     /// Green was told to have tasks.
     pub scaled_up: bool,
+    /// The rules are those of the unfinished deployment that this one replaces, which owned them: blue may have to get
+    /// its traffic back before it begins.
+    #[serde(default)]
+    pub takes_over_rules: bool,
     /// Green's share of production traffic, as written last.
     pub green_percent: f64,
     /// Test traffic goes to green.
@@ -77,6 +81,7 @@ impl Progress {
             begun: false,
             shifted_at: None,
             scaled_up: false,
+            takes_over_rules: false,
             green_percent: 0.0,
             test_on_green: false,
             executions: Vec::new(),
@@ -89,6 +94,12 @@ impl Progress {
 
     pub fn is_rolling_back(&self) -> bool {
         self.status == Status::RollingBack
+    }
+
+    /// The rules were found fit to be shifted, by this deployment or by one that it replaces. Until then they may be
+    /// somebody else's, named by mistake.
+    pub fn owns_rules(&self) -> bool {
+        self.scaled_up || self.takes_over_rules
     }
 
     /// Blue's end has begun: what serves now is green, and nothing leads back.

@@ -42,6 +42,8 @@ enum Happening {
     RouteElsewhere,
     RouteGone,
     Superseded,
+    /// By a deployment with other rules, which are somebody else's; those of the one before were led back with it.
+    SupersededElsewhere,
     Minutes(i64),
     Days(i64),
 }
@@ -66,6 +68,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::RouteElsewhere),
         1 => Just(Happening::RouteGone),
         1 => Just(Happening::Superseded),
+        1 => Just(Happening::SupersededElsewhere),
         8 => (0..90i64).prop_map(Happening::Minutes),
         1 => (0..3i64).prop_map(Happening::Days),
     ]
@@ -204,8 +207,12 @@ impl World {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::AttachGreen => assert_ne!(self.seen.production, Route::Absent),
-            Action::RouteTest { .. } => assert!(self.settings.test_route),
+            Action::RouteTest { .. } => {
+                assert!(self.settings.test_route);
+                assert!(self.progress.owns_rules(), "a rule of somebody else's");
+            }
             Action::RouteProduction { green_percent } => {
+                assert!(self.progress.owns_rules(), "a rule of somebody else's");
                 let weights = weights(green_percent);
                 assert!([100, 1000].contains(&(weights.blue + weights.green)));
                 if weights.green > 0 {
@@ -331,7 +338,11 @@ impl World {
             Happening::RouteGone if balanced => {
                 self.seen.production = Route::Unusable("gone".to_owned());
             }
-            Happening::Superseded => self.supersede(),
+            Happening::Superseded => self.supersede(true),
+            Happening::SupersededElsewhere if balanced => {
+                self.supersede(false);
+                self.seen.production = Route::Elsewhere("somebody else's".to_owned());
+            }
             Happening::Minutes(minutes) => self.now = self.now.plus_millis(minutes * MINUTE),
             Happening::Days(days) => self.now = self.now.plus_millis(days * DAY),
             _ => {}
@@ -349,7 +360,7 @@ impl World {
     }
 
     /// A newer deployment begins: from what serves now, or from what served before an unfinished one.
-    fn supersede(&mut self) {
+    fn supersede(&mut self, same_rules: bool) {
         let open = !self.progress.status.is_final();
         let past_return = self.progress.is_past_return();
         self.progress.supersede(self.now);
@@ -369,7 +380,10 @@ impl World {
         self.seen.stop = false;
         self.seen.alarm = false;
         self.seen.breaker_tripped = false;
-        self.progress = Progress::new(open || left, self.now);
+        self.progress = Progress {
+            takes_over_rules: same_rules && open && self.progress.owns_rules(),
+            ..Progress::new(open || left, self.now)
+        };
         self.ended_hooks.clear();
     }
 }

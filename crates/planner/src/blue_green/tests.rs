@@ -733,8 +733,12 @@ fn an_unfinished_deployment_is_undone_before_the_next_begins() {
     first.after(HOUR);
     assert_eq!(first.progress, before);
 
+    let taken_over = || Progress {
+        takes_over_rules: true,
+        ..Progress::new(true, START)
+    };
     let mut run = Run::new(settings());
-    run.progress = Progress::new(true, START);
+    run.progress = taken_over();
     run.seen.others = true;
     run.seen.production = Route::Pair {
         green_percent: 10.0,
@@ -761,7 +765,7 @@ fn an_unfinished_deployment_is_undone_before_the_next_begins() {
     assert_eq!(run.at().1, Stage::ScaleUp);
 
     let mut stopped = Run::new(settings());
-    stopped.progress = Progress::new(true, START);
+    stopped.progress = taken_over();
     stopped.seen.others = true;
     stopped.seen.production = Route::Pair {
         green_percent: 10.0,
@@ -770,6 +774,29 @@ fn an_unfinished_deployment_is_undone_before_the_next_begins() {
     stopped.pass();
     assert_eq!(stopped.log, back, "also if it is stopped at once");
     assert_eq!(stopped.at().0, Status::RolledBack);
+}
+
+#[test]
+fn rules_that_no_deployment_found_fit_are_left_alone() {
+    let elsewhere = Route::Elsewhere("It forwards to an unexpected target group.".to_owned());
+    let gone = Route::Unusable("It does not exist.".to_owned());
+    for (name, route, stop) in [
+        ("somebody else's", elsewhere.clone(), false),
+        ("not there", gone, false),
+        ("stopped meanwhile", elsewhere, true),
+    ] {
+        let mut run = Run::new(settings());
+        run.progress = Progress::new(true, START);
+        run.seen.others = true;
+        run.seen.production = route.clone();
+        run.seen.test = route;
+        run.seen.stop = stop;
+        run.pass();
+        run.seen.others = false;
+        run.pass();
+        assert_eq!(run.at().0, Status::RolledBack, "{name}");
+        assert!(run.log.is_empty(), "{name}: {:?}", run.log);
+    }
 }
 
 #[test]

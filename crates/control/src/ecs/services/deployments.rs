@@ -36,21 +36,17 @@ impl<'a> Begin<'a> {
             )
         };
         let beginning = blue_green::begin(service, now);
-        let is_rolling = beginning.record.is_none();
-        self.undo(service, is_rolling, changes).await;
+        if let Some(green) = blue_green::to_undo(service, beginning.record.as_ref()) {
+            self.undo(service, green, changes).await;
+        }
         blue_green::supersede(service, now);
         self.supersede(service, changes).await?;
-        if is_rolling {
+        if beginning.record.is_none() {
             blue_green::forget(service);
         }
         let (scope, cluster, name) = (&service.scope, &service.cluster, &service.name);
-        let revision_record = ServiceRevisionRecord {
-            number: revision.clone(),
-            created_at: now,
-            config: service.config.clone(),
-            target_groups: beginning.target_groups.clone(),
-            containers: self.containers(service).await?,
-        };
+        let target_groups = beginning.target_groups.clone();
+        let revision_record = self.revision(service, &revision, target_groups).await?;
         changes.create(
             &keys::service_revision(scope, cluster, name, &revision),
             &revision_record,
@@ -92,13 +88,7 @@ impl<'a> Begin<'a> {
         let known: Option<Stored<ServiceRevisionRecord>> = self.state.get(&key).await?;
         // There is one of a service that ECS has deployed before.
         if known.is_none() {
-            let revision_record = ServiceRevisionRecord {
-                number: revision.clone(),
-                created_at: now,
-                config: service.config.clone(),
-                target_groups: Vec::new(),
-                containers: self.containers(service).await?,
-            };
+            let revision_record = self.revision(service, &revision, Vec::new()).await?;
             changes.create(&key, &revision_record);
         }
         let record = ServiceDeploymentRecord {
@@ -113,6 +103,22 @@ impl<'a> Begin<'a> {
             &record,
         );
         Ok(())
+    }
+
+    /// Of the service's configuration now.
+    async fn revision(
+        &self,
+        service: &ServiceRecord,
+        number: &str,
+        target_groups: Vec<String>,
+    ) -> Result<ServiceRevisionRecord, StateError> {
+        Ok(ServiceRevisionRecord {
+            number: number.to_owned(),
+            created_at: self.state.now(),
+            config: service.config.clone(),
+            target_groups,
+            containers: self.containers(service).await?,
+        })
     }
 
     fn service_deployment(
@@ -156,17 +162,8 @@ impl<'a> Begin<'a> {
 
     /// A deployment begins that will not look after the rules by which traffic is divided between two others now: the
     /// one that served gets all of it.
-    async fn undo(&self, service: &ServiceRecord, is_rolling: bool, changes: &mut Changes) {
-        let green = blue_green::under_way(service).filter(|green| {
-            let record = green.blue_green.as_ref();
-            let same_rules = green.config.load_balancers == service.config.load_balancers;
-            (is_rolling || !same_rules)
-                && record.is_some_and(|b| b.blue.is_some() && !b.progress.is_past_return())
-        });
-        if let Some(green) = green
-            && let Err(refused) =
-                blue_green::traffic_back(self.state, service, green, changes).await
-        {
+    async fn undo(&self, service: &ServiceRecord, green: &DeploymentRecord, changes: &mut Changes) {
+        if let Err(refused) = blue_green::traffic_back(self.state, service, green, changes).await {
             // Whoever made the rules unfit for it decides where traffic goes.
             tracing::warn!(service = service.name, error = %refused.message, "traffic stays as it is");
         }

@@ -31,9 +31,13 @@ pub fn begin(service: &ServiceRecord, now: Timestamp) -> Beginning {
         .deployments
         .iter()
         .any(|deployment| Some(&deployment.id) != blue.as_ref());
+    let unfinished = under_way(service);
     let record = is_blue_green.then(|| BlueGreenRecord {
         configuration: service.deployment_configuration.clone(),
-        progress: Progress::new(others || under_way(service).is_some(), now),
+        progress: Progress {
+            takes_over_rules: unfinished.is_some_and(|green| has_same_rules(service, green)),
+            ..Progress::new(others || unfinished.is_some(), now)
+        },
         hook_details: Default::default(),
         blue,
     });
@@ -81,6 +85,29 @@ pub fn under_way(service: &ServiceRecord) -> Option<&DeploymentRecord> {
             .blue_green
             .as_ref()
             .is_some_and(|b| !b.progress.status.is_final())
+    })
+}
+
+/// The next deployment looks after the rules that this one owns.
+fn has_same_rules(service: &ServiceRecord, unfinished: &DeploymentRecord) -> bool {
+    let owned = |record: &BlueGreenRecord| record.progress.owns_rules();
+    unfinished.blue_green.as_ref().is_some_and(owned)
+        && unfinished.config.load_balancers == service.config.load_balancers
+}
+
+/// The unfinished deployment whose rules the next one does not look after, though traffic may not be with its blue.
+pub fn to_undo<'a>(
+    service: &'a ServiceRecord,
+    next: Option<&BlueGreenRecord>,
+) -> Option<&'a DeploymentRecord> {
+    let looked_after = next.is_some_and(|record| record.progress.takes_over_rules);
+    under_way(service).filter(|green| {
+        let shifts = |record: &BlueGreenRecord| {
+            record.blue.is_some()
+                && record.progress.owns_rules()
+                && !record.progress.is_past_return()
+        };
+        !looked_after && green.blue_green.as_ref().is_some_and(shifts)
     })
 }
 

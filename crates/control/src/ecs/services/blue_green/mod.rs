@@ -20,7 +20,7 @@ use neargate_aws_api::ecs::types::{DeploymentConfiguration, DeploymentStrategy};
 use neargate_planner::blue_green::Progress;
 use serde::{Deserialize, Serialize};
 
-pub use self::begin::{begin, forget, supersede, under_way};
+pub use self::begin::{begin, forget, supersede, to_undo, under_way};
 pub use self::hooks::{
     DEFAULT_CALL_BACK, FunctionAnswer, execution_id, given_details, hook_details, merge, payload,
     read_answer,

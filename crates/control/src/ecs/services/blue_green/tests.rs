@@ -227,6 +227,77 @@ fn a_deployment_builds_on_what_serves() {
 }
 
 #[test]
+fn rules_of_an_unfinished_deployment_are_taken_over_or_led_back() {
+    use DeploymentStrategy::{BlueGreen, Rolling};
+    let unchecked: fn(&mut Progress) = |_| {};
+    let taken_over: fn(&mut Progress) = |p| p.takes_over_rules = true;
+    // What the unfinished one has come to, the next one's strategy, whether it has the same rules; whether it takes
+    // them over, and whether they are led back at once.
+    for (name, change, strategy, same, takes_over, undone) in [
+        (
+            "the same rules",
+            scaled_up as fn(&mut Progress),
+            BlueGreen,
+            true,
+            true,
+            false,
+        ),
+        ("other rules", scaled_up, BlueGreen, false, false, true),
+        ("no rules", scaled_up, Rolling, true, false, true),
+        ("never checked", unchecked, BlueGreen, true, false, false),
+        (
+            "never checked, and others",
+            unchecked,
+            BlueGreen,
+            false,
+            false,
+            false,
+        ),
+        (
+            "never checked, and none",
+            unchecked,
+            Rolling,
+            true,
+            false,
+            false,
+        ),
+        (
+            "taken over itself",
+            taken_over,
+            BlueGreen,
+            true,
+            true,
+            false,
+        ),
+        (
+            "taken over itself, and others",
+            taken_over,
+            BlueGreen,
+            false,
+            false,
+            true,
+        ),
+        ("green serves", in_clean_up, BlueGreen, false, false, false),
+    ] {
+        let deployments = vec![
+            green("green", "second", Some("old"), change),
+            deployment("old", "first", Rollout::Completed),
+        ];
+        let mut service = service(strategy, deployments);
+        if !same {
+            let balancer = &mut service.config.load_balancers[0];
+            balancer.container_port = Some(81);
+        }
+        let beginning = begin(&service, NOW);
+        let record = beginning.record.as_ref();
+        let taken = record.is_some_and(|record| record.progress.takes_over_rules);
+        assert_eq!(taken, takes_over, "{name}");
+        let led_back = to_undo(&service, record).map(|green| green.id.as_str());
+        assert_eq!(led_back, undone.then_some("green"), "{name}");
+    }
+}
+
+#[test]
 fn a_superseded_deployment_that_served_stays_what_one_can_go_back_to() {
     for (name, change, want) in [
         (
@@ -440,6 +511,10 @@ fn answers_of_functions_are_read_or_refused_in_awss_words() {
         (
             r#"{"hookStatus": "IN_PROGRESS", "callBackDelay": 5, "hookDetails": {"a": 1}}"#,
             progress(5, Some(json!({"a": 1}))),
+        ),
+        (
+            r#"{"hookStatus": "IN_PROGRESS", "callBackDelay": 0}"#,
+            progress(1, None),
         ),
         (
             r#"{"hookStatus": "IN_PROGRESS", "callBackDelay": 99999999}"#,
