@@ -8,6 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use neargate_domain::Scope;
 
+/// The longest that a function may take to answer. Source: Lambda's longest timeout.
+pub const LONGEST_CALL: Duration = Duration::from_secs(15 * 60);
+
 #[async_trait]
 pub trait Functions: Send + Sync + 'static {
     /// Whether the text names a function that can be invoked. It may be a name, `name:qualifier`, or a partial or full

@@ -3,6 +3,7 @@
 mod attributes;
 pub mod clusters;
 mod errors;
+mod idempotency;
 pub mod keys;
 pub mod records;
 pub mod services;

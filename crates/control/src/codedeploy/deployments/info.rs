@@ -64,7 +64,7 @@ fn info(record: &DeploymentRecord) -> DeploymentInfo {
         description: record.description.clone(),
         revision: Some(revision(&record.revision)),
         previous_revision: record.previous_revision.as_deref().map(revision),
-        status: Some(status(progress.status)),
+        status: Some(shown_status(progress.status)),
         error_information: progress.failure.as_ref().map(error_information),
         create_time: Some(record.created_at.to_jiff()),
         start_time: progress.started_at.map(|at| at.to_jiff()),
@@ -95,7 +95,16 @@ fn revision(sha256: &str) -> RevisionLocation {
     revisions::location(sha256, None)
 }
 
-fn status(status: Status) -> DeploymentStatus {
+fn error_information(failure: &Failure) -> ErrorInformation {
+    ErrorInformation {
+        // The planner's codes are some of AWS's, under the same names.
+        code: failure.code.as_str().parse().ok(),
+        message: Some(failure.message.clone()),
+    }
+}
+
+/// The planner's statuses are some of AWS's.
+pub fn shown_status(status: Status) -> DeploymentStatus {
     match status {
         Status::Created => DeploymentStatus::Created,
         Status::InProgress => DeploymentStatus::InProgress,
@@ -103,14 +112,6 @@ fn status(status: Status) -> DeploymentStatus {
         Status::Succeeded => DeploymentStatus::Succeeded,
         Status::Failed => DeploymentStatus::Failed,
         Status::Stopped => DeploymentStatus::Stopped,
-    }
-}
-
-fn error_information(failure: &Failure) -> ErrorInformation {
-    ErrorInformation {
-        // The planner's codes are some of AWS's, under the same names.
-        code: failure.code.as_str().parse().ok(),
-        message: Some(failure.message.clone()),
     }
 }
 

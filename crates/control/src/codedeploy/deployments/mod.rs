@@ -20,7 +20,7 @@ mod target;
 pub use create::create;
 pub use deployer::Deployer;
 pub use hooks::answer;
-pub use info::{batch_get, get};
+pub use info::{batch_get, get, shown_status};
 pub use list::list;
 pub use records::DeploymentRecord;
 pub use requests::{continue_deployment, skip_termination_wait, stop};

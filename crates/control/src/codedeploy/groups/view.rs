@@ -1,11 +1,10 @@
 //! A deployment group as callers see it.
 
-use neargate_aws_api::codedeploy::types::*;
-use neargate_planner::codedeploy::Status;
-
 use super::{route, settings};
+use crate::codedeploy::deployments::shown_status;
 use crate::codedeploy::records::{GroupRecord, LastDeployment};
 use crate::codedeploy::revisions;
+use neargate_aws_api::codedeploy::types::*;
 
 pub fn info(record: &GroupRecord) -> DeploymentGroupInfo {
     DeploymentGroupInfo {
@@ -51,17 +50,6 @@ fn last(deployment: &LastDeployment) -> LastDeploymentInfo {
         create_time: Some(deployment.created_at.to_jiff()),
         deployment_id: Some(deployment.id.clone()),
         end_time: deployment.ended_at.map(|at| at.to_jiff()),
-        status: Some(status(deployment.status)),
-    }
-}
-
-fn status(status: Status) -> DeploymentStatus {
-    match status {
-        Status::Created => DeploymentStatus::Created,
-        Status::InProgress => DeploymentStatus::InProgress,
-        Status::Ready => DeploymentStatus::Ready,
-        Status::Succeeded => DeploymentStatus::Succeeded,
-        Status::Failed => DeploymentStatus::Failed,
-        Status::Stopped => DeploymentStatus::Stopped,
+        status: Some(shown_status(deployment.status)),
     }
 }

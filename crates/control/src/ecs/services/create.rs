@@ -3,7 +3,6 @@
 use neargate_aws_api::ecs::types::*;
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
-use sha2::{Digest, Sha256};
 
 use super::board::ServiceBoard;
 use super::client_token::{self, Token};
@@ -12,7 +11,7 @@ use super::deployments::Begin;
 use super::records::{Controller, PropagateTags, RevisionConfig, ServiceRecord, ServiceStatus};
 use super::{deployment_configuration, describe, load_balancers, task_sets};
 use crate::ecs::clusters::active_cluster;
-use crate::ecs::{errors, keys, tags};
+use crate::ecs::{errors, idempotency, keys, tags};
 use crate::state::{Attempt, Changes, State, Stored};
 use crate::{caller_arn, scope_of};
 
@@ -31,7 +30,7 @@ pub async fn create(
     let token = request.client_token.take();
     client_token::check(token.as_deref())?;
     let cluster_given = request.cluster.take();
-    let digest = request_digest(&request);
+    let digest = idempotency::digest(&request);
     let record = state
         .retrying(|| async {
             let cluster = active_cluster(state, &scope, cluster_given.as_deref()).await?;
@@ -299,11 +298,6 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Err(errors::invalid_parameter(
         "Invalid service name: it has up to 255 letters, digits, hyphens and underscores.",
     ))
-}
-
-fn request_digest(request: &CreateServiceRequest) -> String {
-    let json = neargate_aws_wire::json::to_json(request.clone()).unwrap_or_default();
-    hex::encode(Sha256::digest(json))
 }
 
 /// What an INACTIVE service of the same name has left.

@@ -6,7 +6,6 @@ use neargate_aws_api::ecs::types::*;
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 use neargate_domain::{Scope, Timestamp};
-use sha2::{Digest, Sha256};
 
 use super::checks::{
     check_runs_here, find_definition, network_of, platform_version, resolve_network, strategy_of,
@@ -16,7 +15,7 @@ use super::{overrides, render};
 use crate::ec2::AddressPool;
 use crate::ecs::clusters::active_cluster;
 use crate::ecs::records::{ClientTokenRecord, ClusterRecord, TaskRecord};
-use crate::ecs::{errors, keys, tags};
+use crate::ecs::{errors, idempotency, keys, tags};
 use crate::scope_of;
 use crate::state::{Attempt, Changes, State};
 
@@ -35,7 +34,7 @@ pub async fn run(
     let scope = scope_of(context);
     let cluster = active_cluster(state, &scope, request.cluster.as_deref()).await?;
     let token = request.client_token.take();
-    let digest = request_digest(&request);
+    let digest = idempotency::digest(&request);
     if let Some(token) = &token {
         check_token(token)?;
         if let Some(earlier) = replay(state, &scope, &cluster.record.name, token, &digest).await? {
@@ -262,11 +261,6 @@ fn check_token(token: &str) -> Result<(), ApiError> {
         )));
     }
     Ok(())
-}
-
-fn request_digest(request: &RunTaskRequest) -> String {
-    let json = neargate_aws_wire::json::to_json(request.clone()).unwrap_or_default();
-    hex::encode(Sha256::digest(json))
 }
 
 /// The answer that a token had before: its tasks as they are now.

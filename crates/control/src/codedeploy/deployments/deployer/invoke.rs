@@ -14,11 +14,9 @@ use serde_json::json;
 use super::super::DeploymentRecord;
 use super::super::records::HookExecution;
 use super::Deployer;
-use crate::functions::{Invocation, InvokeError};
+use crate::functions::{Invocation, InvokeError, LONGEST_CALL};
 use crate::state::{Attempt, Changes, StateError, Stored};
 
-/// The longest that a Lambda function may run.
-const TIMEOUT: Duration = Duration::from_secs(900);
 /// Waits before an asynchronous invocation that failed is repeated. Source: Lambda developer guide, "Asynchronous
 /// invocation".
 const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
@@ -63,7 +61,7 @@ impl Deployer {
                 function: &execution.function,
                 scope,
                 payload: payload.to_string(),
-                timeout: TIMEOUT,
+                timeout: LONGEST_CALL,
             };
             let error = match self.functions.invoke(call).await {
                 Ok(_) => return None,

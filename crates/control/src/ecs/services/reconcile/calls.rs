@@ -15,10 +15,8 @@ use super::super::blue_green::{FunctionAnswer, hook_arn, payload, read_answer};
 use super::super::board::ServiceBoard;
 use super::super::records::ServiceRecord;
 use super::Reconciler;
-use crate::functions::{Functions, Invocation, InvokeError};
+use crate::functions::{Functions, Invocation, InvokeError, LONGEST_CALL};
 
-/// How long a function may take to answer. Source: AWS Lambda's longest timeout.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Tries to start a call, and the pause between two of them.
 const STARTS: u32 = 3;
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -185,7 +183,7 @@ impl Caller {
                 function,
                 scope,
                 payload: payload.to_owned(),
-                timeout: CALL_TIMEOUT,
+                timeout: LONGEST_CALL,
             };
             match self.functions.invoke(call).await {
                 Err(error) if error.is_retryable() && tries < STARTS => {

@@ -3,7 +3,6 @@
 use neargate_aws_api::ecs::types::*;
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
-use sha2::{Digest, Sha256};
 
 use super::super::board::ServiceBoard;
 use super::super::client_token;
@@ -11,7 +10,7 @@ use super::super::config::{Given, Place};
 use super::super::records::{DeploymentRecord, ServiceRecord, TaskSetRecord};
 use super::{NewTaskSet, check_is_external, create_in, render, service_of};
 use crate::ecs::clusters::active_cluster;
-use crate::ecs::{errors, tags};
+use crate::ecs::{errors, idempotency, tags};
 use crate::scope_of;
 use crate::state::{Attempt, Changes, State};
 
@@ -25,7 +24,7 @@ pub async fn create(
     let scope = scope_of(context);
     let token = request.client_token.take();
     client_token::check(token.as_deref())?;
-    let digest = digest(&request);
+    let digest = idempotency::digest(&request);
     let scale_percent = scale(request.scale.as_ref())?;
     let set_tags = tags::checked(request.tags.clone())?;
     let (service, id) = state
@@ -137,9 +136,4 @@ pub fn scale(given: Option<&Scale>) -> Result<f64, ApiError> {
     Err(errors::invalid_parameter(
         "The scale value must be between 0 and 100.",
     ))
-}
-
-fn digest(request: &CreateTaskSetRequest) -> String {
-    let json = neargate_aws_wire::json::to_json(request.clone()).unwrap_or_default();
-    hex::encode(Sha256::digest(json))
 }
