@@ -1,8 +1,8 @@
 """Clusters, capacity providers, account settings, attributes and tags."""
 
 import pytest
-from botocore.exceptions import ClientError
 
+from harness.errors import refused
 from harness.server import fresh_account
 
 
@@ -10,13 +10,6 @@ from harness.server import fresh_account
 def ecs(server):
     """An account of each test's own: they count what is there."""
     return server.client("ecs", fresh_account())
-
-
-def refused(call, code: str, text: str = "") -> None:
-    with pytest.raises(ClientError) as caught:
-        call()
-    error = caught.value.response["Error"]
-    assert (error["Code"], text in error["Message"]) == (code, True), error
 
 
 def test_there_is_no_cluster_until_it_is_made(ecs):

@@ -3,6 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from harness.errors import refused
 from harness.server import fresh_account
 
 
@@ -14,13 +15,6 @@ def ec2(server):
 @pytest.fixture(scope="module")
 def vpc(ec2) -> str:
     return ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-
-
-def refused(call, code: str, text: str = "") -> None:
-    with pytest.raises(ClientError) as caught:
-        call()
-    error = caught.value.response["Error"]
-    assert (error["Code"], text in error["Message"]) == (code, True), error
 
 
 def by(name: str, *values: str) -> dict:

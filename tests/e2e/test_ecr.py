@@ -6,9 +6,9 @@ import json
 import subprocess
 
 import pytest
-from botocore.exceptions import ClientError
 
 from harness import images
+from harness.errors import refused
 from harness.server import ACCOUNT, fresh_account
 from harness.tasks import Tasks, container_of, summary, unique
 
@@ -24,12 +24,6 @@ def repository(ecr) -> str:
     name = unique("ecr-test/app")
     ecr.create_repository(repositoryName=name)
     return name
-
-
-def refused(call, code: str) -> None:
-    with pytest.raises(ClientError) as caught:
-        call()
-    assert caught.value.response["Error"]["Code"] == code, caught.value.response
 
 
 def skopeo(*words: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from botocore.exceptions import ClientError
 
+from harness.errors import refused
 from harness.tasks import ROLE, address, container_of, detail, summary, task_id, unique
 
 FOREVER = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
@@ -32,13 +33,6 @@ def started(tasks):
     yield start
     for arn in arns:
         tasks.stop(arn)
-
-
-def refused(call, code: str, text: str) -> None:
-    with pytest.raises(ClientError) as caught:
-        call()
-    error = caught.value.response["Error"]
-    assert (error["Code"], text in error["Message"]) == (code, True), error
 
 
 @dataclass

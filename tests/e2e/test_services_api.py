@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from botocore.exceptions import ClientError
 
+from harness.errors import refusal
 from harness.services import Services
 from harness.tasks import unique
 
@@ -20,13 +20,6 @@ def services(tasks) -> Services:
 @pytest.fixture(scope="module")
 def definition(services) -> str:
     return services.definition(family="api")
-
-
-def refusal(call, *arguments, **request) -> tuple[str, str]:
-    with pytest.raises(ClientError) as refused:
-        call(*arguments, **request)
-    error = refused.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_what_is_created_is_shown_with_its_defaults(services, definition):

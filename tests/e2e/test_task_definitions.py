@@ -1,8 +1,8 @@
 """Task definitions: what is echoed, listed and refused."""
 
 import pytest
-from botocore.exceptions import ClientError
 
+from harness.errors import refused
 from harness.server import fresh_account
 from harness.tasks import FARGATE, ROLE
 
@@ -12,13 +12,6 @@ AWSLOGS = {"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-
 @pytest.fixture
 def ecs(server):
     return server.client("ecs", fresh_account())
-
-
-def refused(call, code: str, text: str = "") -> None:
-    with pytest.raises(ClientError) as caught:
-        call()
-    error = caught.value.response["Error"]
-    assert (error["Code"], text in error["Message"]) == (code, True), error
 
 
 def container(**fields) -> dict:

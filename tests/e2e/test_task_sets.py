@@ -1,9 +1,9 @@
 """Task sets: versions of a service that stand side by side, under a deployment controller of the caller's own."""
 
 import pytest
-from botocore.exceptions import ClientError
 
 from harness import web
+from harness.errors import refusal
 from harness.server import Server, fresh_account
 from harness.tasks import unique
 from harness.waiting import wait_until
@@ -56,12 +56,6 @@ class External:
     def delete(self) -> None:
         self.ecs.delete_service(service=self.name, force=True)
         wait_until("it is gone", lambda: self.service()["status"] == "INACTIVE")
-
-
-def refusal(call, **request) -> tuple[str, str]:
-    with pytest.raises(ClientError) as refused:
-        call(**request)
-    return refused.value.response["Error"]["Code"], refused.value.response["Error"]["Message"]
 
 
 def test_a_version_replaces_another_by_hand(site):

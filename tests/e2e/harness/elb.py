@@ -2,9 +2,7 @@
 
 import time
 
-import pytest
-from botocore.exceptions import ClientError
-
+from .errors import refusal
 from .server import fresh_account
 from .tasks import unique
 
@@ -14,10 +12,8 @@ UNKNOWN = "arn:aws:elasticloadbalancing:us-east-1:{account}:{resource}"
 
 
 def refused(code: str, text: str, call, **parameters) -> None:
-    with pytest.raises(ClientError) as caught:
-        call(**parameters)
-    error = caught.value.response["Error"]
-    assert error["Code"] == code and text in error["Message"], error
+    found, message = refusal(call, **parameters)
+    assert (found, text in message) == (code, True), (found, message)
 
 
 def eventually(what, want):
