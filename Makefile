@@ -33,7 +33,7 @@ unit:
 	cargo test --workspace --locked
 
 e2e:
-	cargo build --locked --package neargate --package neargate-load
+	cargo build --workspace --bins --tests --locked
 	scripts/e2e
 
 bench:
