@@ -213,6 +213,8 @@ impl Control {
 
     async fn finish(mut self) {
         self.save_health();
+        // The last descriptors of the sockets are the workers', who close them first of all.
+        drop(self.listeners);
         for worker in &self.workers {
             // One that has ended has nothing to finish.
             let _ = worker.commands.send(Command::Drain).await;

@@ -45,6 +45,17 @@ impl Entry {
         }
     }
 
+    /// Whoever it is for.
+    pub fn endpoints<'t>(&self, table: &'t Table) -> impl Iterator<Item = &'t Arc<Endpoint>> {
+        let (own, shared) = match self {
+            Self::Own(key) => (table.endpoint(key), &[][..]),
+            Self::Loopback { port, transport } => {
+                (None, table.loopback_endpoints(*port, *transport))
+            }
+        };
+        own.into_iter().chain(shared)
+    }
+
     /// Whether `host` decides.
     pub fn is_shared(&self, table: &Table) -> bool {
         match self {

@@ -4,6 +4,7 @@
 //! stay wanted are never touched, whatever else changes. One that cannot be opened (the namespace is not there yet, the
 //! port is taken) is a problem that is told, and tried again.
 
+use super::deferral;
 use super::front::Entry;
 use super::netns::{NamespaceId, loopback};
 use super::worker::{Command, Handle, Shared};
@@ -11,7 +12,7 @@ use crate::table::{Table, Transport};
 use neargate_lb_api::LoadBalancerObserved;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -32,6 +33,28 @@ struct Open {
     /// The namespace that its name stood for. A machine's node that makes it anew makes another one, in which our
     /// socket is not.
     namespace: Option<NamespaceId>,
+    /// `None`: UDP.
+    accepting: Option<Accepting>,
+}
+
+/// How a listening socket hands connections over.
+struct Accepting {
+    listener: TcpListener,
+    deferred: bool,
+}
+
+impl Accepting {
+    /// Keeps to what the listeners of the socket speak now.
+    fn follow(&mut self, table: &Table, entry: &Entry) {
+        let deferred = deferral::applies(table, entry);
+        if deferred == self.deferred {
+            return;
+        }
+        match deferral::set(&self.listener, deferred) {
+            Ok(()) => self.deferred = deferred,
+            Err(error) => tracing::warn!(%error, ?entry, "connections are not deferred"),
+        }
+    }
 }
 
 impl Listeners {
@@ -68,10 +91,13 @@ impl Listeners {
         }
         self.problems.retain(|entry, _| wanted.contains(entry));
         for entry in wanted {
-            if self.open.contains_key(&entry) {
+            if let Some(open) = self.open.get_mut(&entry) {
+                if let Some(accepting) = &mut open.accepting {
+                    accepting.follow(table, &entry);
+                }
                 continue;
             }
-            match self.open(&entry).await {
+            match self.open(table, &entry).await {
                 Ok(open) => {
                     tracing::info!(?entry, "a port is open");
                     self.problems.remove(&entry);
@@ -96,7 +122,7 @@ impl Listeners {
             .map(|balancer| (Arc::clone(&balancer.arn), String::new()))
             .collect();
         for (entry, problem) in &self.problems {
-            for endpoint in endpoints(table, entry) {
+            for endpoint in entry.endpoints(table) {
                 let problems = observed
                     .entry(Arc::clone(&endpoint.load_balancer.arn))
                     .or_default();
@@ -120,7 +146,7 @@ impl Listeners {
             || self.shared.namespaces.id(netns(entry)).ok() != Some(open.namespace)
     }
 
-    async fn open(&mut self, entry: &Entry) -> io::Result<Open> {
+    async fn open(&mut self, table: &Table, entry: &Entry) -> io::Result<Open> {
         let (address, transport) = match entry {
             Entry::Own(key) => (SocketAddr::new(key.address, key.port), key.transport),
             Entry::Loopback { port, transport } => (loopback(*port), *transport),
@@ -130,7 +156,7 @@ impl Listeners {
         let id = self.last_id + 1;
         let shared_entry = Arc::new(entry.clone());
         let mut commands = Vec::with_capacity(self.workers.len());
-        match transport {
+        let accepting = match transport {
             Transport::Tcp => {
                 let listener = namespaces.listen(netns(entry), address)?;
                 for worker in &self.workers {
@@ -143,6 +169,12 @@ impl Listeners {
                         },
                     ));
                 }
+                let mut accepting = Accepting {
+                    listener,
+                    deferred: false,
+                };
+                accepting.follow(table, entry);
+                Some(accepting)
             }
             Transport::Udp => {
                 // Flows are remembered by the thread that serves the socket, so there is one for each.
@@ -156,14 +188,19 @@ impl Listeners {
                         socket,
                     },
                 ));
+                None
             }
-        }
+        };
         for (worker, command) in commands {
             // A worker that has ended serves nobody; the others do.
             let _ = worker.send(command).await;
         }
         self.last_id = id;
-        Ok(Open { id, namespace })
+        Ok(Open {
+            id,
+            namespace,
+            accepting,
+        })
     }
 }
 
@@ -183,15 +220,6 @@ fn wanted(table: &Table) -> Vec<Entry> {
     let mut wanted: Vec<Entry> = own.chain(loopback).collect();
     wanted.sort();
     wanted
-}
-
-fn endpoints<'t>(table: &'t Table, entry: &Entry) -> Vec<&'t Arc<crate::table::Endpoint>> {
-    match entry {
-        Entry::Own(key) => table.endpoint(key).into_iter().collect(),
-        Entry::Loopback { port, transport } => {
-            table.loopback_endpoints(*port, *transport).iter().collect()
-        }
-    }
 }
 
 fn describe(entry: &Entry, error: &io::Error) -> String {

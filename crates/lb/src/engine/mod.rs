@@ -7,12 +7,14 @@
 //! - [`worker::Worker`] is a thread's context, given to every front as `Rc<Worker>`.
 //! - [`front`] says what an accepted connection becomes.
 //! - [`listeners`] opens and closes sockets as the table wants, from the control thread.
+//! - [`deferral`] spares them wake-ups.
 //! - [`vigil`] ends connections by time, by the process's end, or because their target is gone.
 //! - [`netns`] makes sockets inside the load balancers' network namespaces.
 
 pub mod buffer;
 pub mod chance;
 pub mod clock;
+mod deferral;
 pub mod front;
 pub mod listeners;
 pub mod netns;
