@@ -1,4 +1,5 @@
-"""Requests through `neargate lb`, nginx and HAProxy, one after the other on the same machine with the same targets.
+"""Requests through `neargate lb`, nginx and HAProxy on the same machine with the same targets: round after round, each of
+them in turn, and of all rounds the median.
 
 Everything (load generator, load balancer, targets) shares the machine's cores: read the ratios and the CPU per request,
 not the requests per second. Needs wrk, nginx, haproxy and openssl. See docs/benchmarks.md.
@@ -12,6 +13,7 @@ import re
 import resource
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NEARGATE = ROOT / "target/release/neargate"
 SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
+# A machine is faster in one minute than in the next: who is measured in turn has his share of both.
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 CONNECTIONS = 64
 NOFILE = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 # As many as HAProxy takes, which counts two descriptors for each.
@@ -241,6 +245,15 @@ def open_clients(port, count):
     return clients
 
 
+def median(rounds):
+    """Of each number; of texts all that differ."""
+    result = {}
+    for key, value in rounds[0].items():
+        values = [measured[key] for measured in rounds]
+        result[key] = ", ".join(sorted({*values} - {""})) if isinstance(value, str) else statistics.median(values)
+    return result
+
+
 def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (NOFILE, NOFILE))
     names = sys.argv[1].split(",") if len(sys.argv) > 1 else list(PROXIES)
@@ -256,8 +269,12 @@ def main():
         process, ports = targets(directory)
         with running(process):
             for case in cases:
+                rounds = {name: [] for name in names}
+                for _ in range(1 if case == "idle" else ROUNDS):
+                    for name in names:
+                        rounds[name].append(idle(name, directory, ports) if case == "idle" else load(name, directory, ports, case))
                 for name in names:
-                    result = idle(name, directory, ports) if case == "idle" else load(name, directory, ports, case)
+                    result = median(rounds[name])
                     results.setdefault(case, {})[name] = result
                     text = "  ".join(f"{key} {value:,.1f}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items())
                     print(f"{case:10} {name:9} {text}", flush=True)
