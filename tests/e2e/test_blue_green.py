@@ -424,6 +424,21 @@ def test_a_deployment_with_other_rules_leaves_no_traffic_behind(site):
     pair.delete()
 
 
+def test_a_service_moves_to_another_load_balancer(site):
+    pair, other = Pair(site), Pair(site)
+    pair.create()
+    canary = {"canaryPercent": 50.0, "canaryBakeTimeInMinutes": 600}
+    moved = pair.strategy("CANARY", canaryConfiguration=canary, lifecycleHooks=[pause("POST_PRODUCTION_TRAFFIC_SHIFT")])
+    pair.deploy(**moved, loadBalancers=other.balancers())
+    waiting = pair.at("POST_PRODUCTION_TRAFFIC_SHIFT")
+    assert (pair.answers(), other.answers()) == ({(200, "v1")}, {(200, "v2")}), "each serves by its own"
+    [hook] = waiting["lifecycleHookDetails"]
+    pair.ecs.continue_service_deployment(serviceDeploymentArn=waiting["serviceDeploymentArn"], hookId=hook["hookId"])
+    pair.finished("SUCCESSFUL")
+    assert other.answers() == {(200, "v2")}
+    pair.delete()
+
+
 def test_a_rule_of_somebody_elses_is_left_alone_though_a_deployment_is_unfinished(site):
     pair, other = Pair(site), Pair(site)
     pair.create()

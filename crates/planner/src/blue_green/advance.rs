@@ -101,7 +101,7 @@ impl Pass<'_> {
             return None;
         }
         // A new service's traffic is nobody's until it is shifted.
-        let ours = self.seen.blue.is_some() || self.progress.green_percent > 0.0;
+        let ours = self.seen.routed_blue().is_some() || self.progress.green_percent > 0.0;
         match &self.seen.production {
             Route::Absent => None,
             Route::Pair { green_percent } => {
@@ -188,7 +188,7 @@ impl Pass<'_> {
             self.route_test(true);
             self.progress.test_on_green = true;
         } else {
-            let routing = match self.seen.blue {
+            let routing = match self.seen.routed_blue() {
                 Some(_) => self.settings.routing,
                 None => TrafficRouting::AllAtOnce,
             };
@@ -228,7 +228,7 @@ impl Pass<'_> {
         };
         let on_blue = green_percent < SHARE_TOLERANCE;
         let whole = on_blue || green_percent > 100.0 - SHARE_TOLERANCE;
-        match self.seen.blue {
+        match self.seen.routed_blue() {
             Some(_) if !on_blue => Some(
                 "The target group of the running service revision must receive all production traffic."
                     .to_owned(),

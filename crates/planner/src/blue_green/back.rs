@@ -96,6 +96,8 @@ impl Pass<'_> {
             Route::Pair { green_percent } if *green_percent == 0.0 => {
                 self.progress.green_percent = 0.0;
             }
+            // Where they lead is nothing to blue, nor was it our doing.
+            _ if !self.seen.blue_is_routed && self.progress.green_percent == 0.0 => {}
             _ => self.route_production(0.0),
         }
         if self.progress.test_on_green || !self.progress.scaled_up {

@@ -184,6 +184,9 @@ impl Progress {
 pub struct Seen {
     /// `None`: the service is new.
     pub blue: Option<Side>,
+    /// Blue gets its traffic by the rules that green names, or there are none. If not, the service moves to another load balancer: the
+    /// rules are as those of a new service, and blue keeps what it has by others.
+    pub blue_is_routed: bool,
     pub green: Side,
     /// There are tasks of other revisions.
     pub others: bool,
@@ -196,6 +199,13 @@ pub struct Seen {
     pub stop: bool,
     /// Of the calls that came back.
     pub answers: BTreeMap<ExecutionKey, Answer>,
+}
+
+impl Seen {
+    /// Blue, if the rules divide traffic between it and green.
+    pub(super) fn routed_blue(&self) -> Option<Side> {
+        self.blue.filter(|_| self.blue_is_routed)
+    }
 }
 
 /// The tasks of one revision.

@@ -153,6 +153,7 @@ impl World {
             settings,
             seen: Seen {
                 blue: has_blue.then_some(UP),
+                blue_is_routed: true,
                 green: Side::default(),
                 others: false,
                 production: if balanced { pair() } else { Route::Absent },

@@ -68,6 +68,7 @@ fn with_hook(kind: HookKind, stages: &[Stage]) -> Settings {
 fn seen() -> Seen {
     Seen {
         blue: Some(UP),
+        blue_is_routed: true,
         green: GONE,
         others: false,
         production: Route::Pair { green_percent: 0.0 },
@@ -705,6 +706,42 @@ fn a_new_service_gets_its_traffic_at_once_and_does_not_bake() {
     run.pass();
     assert_eq!(run.at().0, Status::Failed, "there is nothing to go back to");
     assert!(run.progress.wants_green(), "what it has, it keeps");
+}
+
+#[test]
+fn a_service_that_moves_to_another_load_balancer_finds_its_rules_as_a_new_one_does() {
+    for percent in [0.0, 100.0] {
+        let mut run = Run::new(canary());
+        run.seen.blue_is_routed = false;
+        run.seen.production = Route::Pair {
+            green_percent: percent,
+        };
+        run.pass();
+        run.seen.green = UP;
+        run.pass();
+        assert_eq!(
+            run.log.last(),
+            Some(&production(100.0)),
+            "{percent}: in one step"
+        );
+        run.after(5 * MINUTE);
+        assert_eq!(run.at(), (Status::InProgress, Stage::CleanUp), "{percent}");
+    }
+
+    let mut run = Run::new(canary());
+    run.seen.blue_is_routed = false;
+    run.seen.production = Route::Pair {
+        green_percent: 100.0,
+    };
+    run.pass();
+    run.seen.breaker_tripped = true;
+    run.pass();
+    assert_eq!(run.at().0, Status::RolledBack);
+    assert!(
+        !run.log.contains(&production(0.0)),
+        "nothing was shifted: {:?}",
+        run.log
+    );
 }
 
 #[test]

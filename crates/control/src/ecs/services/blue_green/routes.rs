@@ -63,6 +63,13 @@ impl Routes {
         !self.test.is_empty()
     }
 
+    /// Whether production traffic, if rules say where it goes, is divided between green and this deployment.
+    pub fn lead_to(&self, blue: &DeploymentRecord) -> bool {
+        let its = blue.target_groups();
+        let mut pairs = self.production.values().flatten();
+        self.production.is_empty() || pairs.any(|pair| its.contains(&pair.blue))
+    }
+
     /// Whether a production rule belongs to a network load balancer.
     pub fn has_network(&self) -> bool {
         self.production.keys().any(|arn| {
@@ -256,7 +263,10 @@ fn route(rule: &str, groups: &[WeightedGroup], pairs: &[Pair]) -> Route {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::records::RevisionConfig;
     use super::*;
+    use neargate_aws_api::ecs::types::LoadBalancer;
+    use neargate_domain::Timestamp;
 
     fn pair() -> Vec<Pair> {
         vec![Pair {
@@ -295,6 +305,30 @@ mod tests {
                 (other, _) => panic!("{name}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_deployment_behind_other_target_groups_has_no_share() {
+        let blue = |arn: &str| DeploymentRecord {
+            target_groups: vec![arn.to_owned()],
+            ..DeploymentRecord::begin(
+                "blue".to_owned(),
+                "1".to_owned(),
+                "sd".to_owned(),
+                RevisionConfig {
+                    load_balancers: vec![LoadBalancer::default()],
+                    ..RevisionConfig::of_nothing()
+                },
+                Timestamp(0),
+            )
+        };
+        let routes = Routes {
+            production: BTreeMap::from([("rule".to_owned(), pair())]),
+            test: BTreeMap::new(),
+        };
+        assert!(routes.lead_to(&blue("blue")));
+        assert!(!routes.lead_to(&blue("other")));
+        assert!(Routes::default().lead_to(&blue("other")));
     }
 
     #[test]

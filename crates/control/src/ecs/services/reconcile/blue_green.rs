@@ -82,6 +82,7 @@ impl Reconciler {
         let mut seen = PlannerSeen {
             production,
             test,
+            blue_is_routed: blue_of(service, record).is_some_and(|blue| routes.lead_to(blue)),
             answers: planner_answers(self, &answers),
             ..sides(service, green, record, &group_health(snapshot, now))
         };
@@ -168,6 +169,14 @@ fn planner_answers(
         .collect()
 }
 
+fn blue_of<'a>(
+    service: &'a ServiceRecord,
+    record: &BlueGreenRecord,
+) -> Option<&'a DeploymentRecord> {
+    let is_blue = |deployment: &&DeploymentRecord| record.blue.as_ref() == Some(&deployment.id);
+    service.deployments.iter().find(is_blue)
+}
+
 /// What is seen of the tasks, and what was asked for; traffic and answers are left to the caller.
 fn sides(
     service: &ServiceRecord,
@@ -188,6 +197,7 @@ fn sides(
     let is_other = |id: &String| *id != green.id && record.blue.as_ref() != Some(id);
     PlannerSeen {
         blue: record.blue.as_deref().map(side),
+        blue_is_routed: false,
         green: side(&green.id),
         others: service
             .deployments
