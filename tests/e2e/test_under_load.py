@@ -161,6 +161,8 @@ def test_a_bad_image_is_rolled_back(site, name, change):
     site.update(deploymentConfiguration=breaker)
     blue = site.web.describe(site.service)["taskDefinition"]
     with site.load() as load:
+        # A missing image is noticed so soon that it would all be over before each kind of client has been served.
+        time.sleep(2)
         if change is None:
             definition = site.web.ecs.describe_task_definition(taskDefinition=blue)["taskDefinition"]
             container = definition["containerDefinitions"][0] | {"image": web.IMAGE.replace(":1", ":none")}
