@@ -141,10 +141,26 @@ struct Counters {
 }
 
 fn open_database(path: &Path) -> Result<Database, StoreError> {
+    if !path.exists() {
+        make_database(path)?;
+    }
     Database::builder()
         .set_cache_size(CACHE_BYTES)
-        .create(path)
+        .open(path)
         .map_err(io)
+}
+
+/// Under another name until it is whole: what a process leaves that is killed meanwhile, redb takes for somebody else's
+/// file.
+fn make_database(path: &Path) -> Result<(), StoreError> {
+    let unfinished = path.with_extension("new");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let database = Database::create(&unfinished).map_err(io)?;
+    database.close().map_err(io)?;
+    std::fs::rename(&unfinished, path).map_err(io)
 }
 
 fn write_all<'a>(

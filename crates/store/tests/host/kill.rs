@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use neargate_store::suite::{ops, put};
@@ -64,6 +66,23 @@ pub fn acknowledged_transactions_survive() {
         let lines = lines_until_killed(arguments, (round * 37) as usize);
         let acknowledged: Vec<[u64; 3]> = lines.iter().map(|line| three_numbers(line)).collect();
         check(&path, &acknowledged);
+    }
+}
+
+/// Killed at every fifth of a millisecond of its first start.
+pub fn a_store_that_was_being_made_opens() {
+    for fifths in 0..100 {
+        let directory = tempfile::tempdir().expect("the temporary directory is writable");
+        let path = directory.path().join("state.redb");
+        let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+            .args([OsStr::new(CHILD), path.as_os_str()])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("this program starts");
+        std::thread::sleep(Duration::from_micros(200 * fifths));
+        child.kill().expect("the child is ours");
+        child.wait().expect("the child is ours");
+        check(&path, &[]);
     }
 }
 

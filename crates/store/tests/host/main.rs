@@ -14,6 +14,8 @@ fn main() {
         // Test runners ask for names first; this program is one test.
         Some("--list") => println!("host: test"),
         _ => {
+            kill::a_store_that_was_being_made_opens();
+            println!("test a_store_that_was_being_made_opens ... ok");
             kill::acknowledged_transactions_survive();
             println!("test acknowledged_transactions_survive_kill_9 ... ok");
             disk_full::a_full_disk_refuses_and_recovers();
