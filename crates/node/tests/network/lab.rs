@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a packet that must not arrive is waited for. One that arrives takes far less than a millisecond.
@@ -330,10 +330,23 @@ pub fn udp_from(place: At, source: Ipv4Addr, to: Ipv4Addr, port: u16) -> Option<
     })
 }
 
+/// A port that was in use until now: a process that another test has just forked keeps it until it executes its program.
+fn bind_again(address: Ipv4Addr, port: u16) -> UdpSocket {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match UdpSocket::bind((address, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            bound => return bound.expect("bind"),
+        }
+    }
+}
+
 /// Whether a datagram that leaves `place` with this source reaches a socket at the other end. The source need not be
 /// one of the sender's addresses by right; it only has to be configured there.
 pub fn arrives(place: At, source: Ipv4Addr, receiver: At, to: Ipv4Addr, port: u16) -> bool {
-    let socket = at(receiver, || UdpSocket::bind((to, port)).expect("bind"));
+    let socket = at(receiver, || bind_again(to, port));
     socket.set_read_timeout(Some(SILENCE)).expect("timeout");
     at(place, || {
         let sender = UdpSocket::bind((source, 0)).expect("bind");
