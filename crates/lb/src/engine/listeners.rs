@@ -50,9 +50,10 @@ impl Accepting {
         if deferred == self.deferred {
             return;
         }
-        match deferral::set(&self.listener, deferred) {
-            Ok(()) => self.deferred = deferred,
-            Err(error) => tracing::warn!(%error, ?entry, "connections are not deferred"),
+        // Tried and told once: they come either way.
+        self.deferred = deferred;
+        if let Err(error) = deferral::set(&self.listener, deferred) {
+            tracing::warn!(%error, ?entry, deferred, "connections come as before");
         }
     }
 }
