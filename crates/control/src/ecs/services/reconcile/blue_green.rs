@@ -82,7 +82,7 @@ impl Reconciler {
         let mut seen = PlannerSeen {
             production,
             test,
-            blue_is_routed: blue_of(service, record).is_some_and(|blue| routes.lead_to(blue)),
+            blue_is_routed: blue_of(service, record).is_none_or(|blue| routes.lead_to(blue)),
             answers: planner_answers(self, &answers),
             ..sides(service, green, record, &group_health(snapshot, now))
         };
