@@ -1,10 +1,11 @@
 //! A deployment group as callers see it.
 
+use neargate_aws_api::codedeploy::types::*;
+
 use super::{route, settings};
 use crate::codedeploy::deployments::shown_status;
 use crate::codedeploy::records::{GroupRecord, LastDeployment};
 use crate::codedeploy::revisions;
-use neargate_aws_api::codedeploy::types::*;
 
 pub fn info(record: &GroupRecord) -> DeploymentGroupInfo {
     DeploymentGroupInfo {

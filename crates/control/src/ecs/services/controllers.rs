@@ -110,27 +110,19 @@ mod tests {
     use std::sync::Arc;
 
     use neargate_aws_api::ecs::types::{AdvancedConfiguration, LoadBalancer};
-    use neargate_domain::{Scope, Timestamp};
+    use neargate_domain::Timestamp;
     use neargate_planner::blue_green::{Progress, Status};
     use neargate_store::EmbeddedStore;
 
     use super::blue_green::BlueGreenRecord;
     use super::*;
     use crate::clock::SystemClock;
-    use crate::ecs::services::records::{PropagateTags, RevisionConfig, ServiceStatus};
+    use crate::ecs::services::records::RevisionConfig;
     use crate::state::State;
 
     /// Under the controller ECS, without a version.
     fn service() -> ServiceRecord {
         ServiceRecord {
-            scope: Scope::new("000000000000", "us-east-1"),
-            cluster: "default".to_owned(),
-            name: "web".to_owned(),
-            status: ServiceStatus::Active,
-            created_at: Timestamp(1),
-            created_by: "root".to_owned(),
-            inactive_since: None,
-            controller: Controller::Ecs,
             desired_count: 2,
             config: RevisionConfig {
                 load_balancers: vec![LoadBalancer {
@@ -143,17 +135,7 @@ mod tests {
                 }],
                 ..RevisionConfig::of_nothing()
             },
-            deployment_configuration: DeploymentConfiguration::default(),
-            grace_period_secs: None,
-            enable_ecs_managed_tags: false,
-            enable_execute_command: false,
-            propagate_tags: PropagateTags::None,
-            zone_rebalancing: false,
-            tags: Default::default(),
-            request_digest: String::new(),
-            deployments: Vec::new(),
-            memory: Default::default(),
-            passes: 0,
+            ..ServiceRecord::of_nothing()
         }
     }
 

@@ -393,6 +393,34 @@ pub struct EventRecord {
 }
 
 impl ServiceRecord {
+    /// One for tests: ACTIVE, under the controller ECS, without tasks and versions.
+    #[cfg(test)]
+    pub fn of_nothing() -> Self {
+        Self {
+            scope: Scope::new("000000000000", "us-east-1"),
+            cluster: "default".to_owned(),
+            name: "web".to_owned(),
+            status: ServiceStatus::Active,
+            created_at: Timestamp(1),
+            created_by: "root".to_owned(),
+            inactive_since: None,
+            controller: Controller::Ecs,
+            desired_count: 0,
+            config: RevisionConfig::of_nothing(),
+            deployment_configuration: Default::default(),
+            grace_period_secs: None,
+            enable_ecs_managed_tags: false,
+            enable_execute_command: false,
+            propagate_tags: PropagateTags::None,
+            zone_rebalancing: false,
+            tags: Default::default(),
+            request_digest: String::new(),
+            deployments: Vec::new(),
+            memory: Default::default(),
+            passes: 0,
+        }
+    }
+
     pub fn key(&self) -> String {
         keys::service(&self.scope, &self.cluster, &self.name)
     }

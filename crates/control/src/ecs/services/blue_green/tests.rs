@@ -4,18 +4,14 @@ use neargate_aws_api::ecs::types::{
     AdvancedConfiguration, DeploymentLifecycleHook, DeploymentLifecycleHookStage,
     DeploymentLifecycleHookTargetType, LoadBalancer,
 };
-use neargate_domain::{Scope, Timestamp};
+use neargate_domain::Timestamp;
 use neargate_planner::blue_green::{ExecutionKey, HookKind, Stage, Status};
 use neargate_planner::codedeploy::TrafficRouting;
 use serde_json::{Value, json};
 
-use super::super::records::{
-    Controller, DeploymentRecord, PropagateTags, RevisionConfig, Rollout, ServiceRecord,
-    ServiceStatus,
-};
+use super::super::records::{DeploymentRecord, RevisionConfig, Rollout, ServiceRecord};
 use super::hooks::hook_id;
 use super::*;
-use crate::ecs::records::Tags;
 
 const NOW: Timestamp = Timestamp(9);
 
@@ -74,30 +70,15 @@ fn green(id: &str, uses: &str, blue: Option<&str>, change: fn(&mut Progress)) ->
 
 fn service(strategy: DeploymentStrategy, deployments: Vec<DeploymentRecord>) -> ServiceRecord {
     ServiceRecord {
-        scope: Scope::new("000000000000", "us-east-1"),
-        cluster: "default".to_owned(),
-        name: "web".to_owned(),
-        status: ServiceStatus::Active,
         created_at: NOW,
-        created_by: "root".to_owned(),
-        inactive_since: None,
-        controller: Controller::Ecs,
         desired_count: 3,
         config: config(),
         deployment_configuration: DeploymentConfiguration {
             strategy: Some(strategy),
             ..DeploymentConfiguration::default()
         },
-        grace_period_secs: None,
-        enable_ecs_managed_tags: false,
-        enable_execute_command: false,
-        propagate_tags: PropagateTags::None,
-        zone_rebalancing: false,
-        tags: Tags::new(),
-        request_digest: String::new(),
         deployments,
-        memory: Default::default(),
-        passes: 0,
+        ..ServiceRecord::of_nothing()
     }
 }
 

@@ -373,10 +373,8 @@ fn rolls_back(service: &ServiceRecord, reason: FailReason) -> bool {
 #[cfg(test)]
 mod tests {
     use neargate_aws_api::ecs::types::{DeploymentCircuitBreaker, DeploymentConfiguration};
-    use neargate_domain::Scope;
 
     use super::*;
-    use crate::ecs::records::Tags;
 
     const NOW: Timestamp = Timestamp(9);
 
@@ -410,14 +408,6 @@ mod tests {
     /// A service on its way from deployment `old` to `new`.
     fn service(rolls_back: bool) -> ServiceRecord {
         ServiceRecord {
-            scope: Scope::new("000000000000", "us-east-1"),
-            cluster: "default".to_owned(),
-            name: "web".to_owned(),
-            status: ServiceStatus::Active,
-            created_at: Timestamp(1),
-            created_by: "root".to_owned(),
-            inactive_since: None,
-            controller: Controller::Ecs,
             desired_count: 2,
             config: config(2),
             deployment_configuration: DeploymentConfiguration {
@@ -428,19 +418,11 @@ mod tests {
                 }),
                 ..Default::default()
             },
-            grace_period_secs: None,
-            enable_ecs_managed_tags: false,
-            enable_execute_command: false,
-            propagate_tags: PropagateTags::None,
-            zone_rebalancing: false,
-            tags: Tags::new(),
-            request_digest: String::new(),
             deployments: vec![
                 deployment("new", 2, Rollout::InProgress),
                 deployment("old", 1, Rollout::Completed),
             ],
-            memory: Default::default(),
-            passes: 0,
+            ..ServiceRecord::of_nothing()
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ecs::services::records::{PropagateTags, TaskDefinitionRef};
+use crate::ecs::services::records::TaskDefinitionRef;
 
 const NOW: Timestamp = Timestamp(9);
 
@@ -15,27 +15,10 @@ fn config(revision: u32) -> RevisionConfig {
 
 fn service(controller: Controller) -> ServiceRecord {
     ServiceRecord {
-        scope: Scope::new("000000000000", "us-east-1"),
-        cluster: "default".to_owned(),
-        name: "web".to_owned(),
-        status: ServiceStatus::Active,
-        created_at: Timestamp(1),
-        created_by: "root".to_owned(),
-        inactive_since: None,
         controller,
         desired_count: 3,
         config: config(1),
-        deployment_configuration: Default::default(),
-        grace_period_secs: None,
-        enable_ecs_managed_tags: false,
-        enable_execute_command: false,
-        propagate_tags: PropagateTags::None,
-        zone_rebalancing: false,
-        tags: Default::default(),
-        request_digest: String::new(),
-        deployments: Vec::new(),
-        memory: Default::default(),
-        passes: 0,
+        ..ServiceRecord::of_nothing()
     }
 }
 

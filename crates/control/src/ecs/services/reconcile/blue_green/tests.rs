@@ -20,8 +20,8 @@ use crate::ecs::keys;
 use crate::ecs::services::board::ServiceBoard;
 use crate::ecs::services::deployments::Begin;
 use crate::ecs::services::records::{
-    Controller, DeploymentRecord, EventsRecord, PropagateTags, RevisionConfig, Rollout,
-    ServiceDeploymentRecord, ServiceDeploymentStatus,
+    DeploymentRecord, EventsRecord, RevisionConfig, Rollout, ServiceDeploymentRecord,
+    ServiceDeploymentStatus,
 };
 use crate::elbv2::NoDataPlane;
 use crate::functions::{Functions, Invocation, InvokeError};
@@ -66,16 +66,6 @@ impl World {
         let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
         let state = State::new(Arc::new(store), Arc::new(SystemClock::new(600.0)));
         let mut service = ServiceRecord {
-            scope: Scope::new("000000000000", "us-east-1"),
-            cluster: "default".to_owned(),
-            name: "web".to_owned(),
-            status: ServiceStatus::Active,
-            created_at: Timestamp(1),
-            created_by: "root".to_owned(),
-            inactive_since: None,
-            controller: Controller::Ecs,
-            desired_count: 0,
-            config: RevisionConfig::of_nothing(),
             deployment_configuration: DeploymentConfiguration {
                 strategy: Some(DeploymentStrategy::BlueGreen),
                 lifecycle_hooks: Some(vec![DeploymentLifecycleHook {
@@ -85,13 +75,6 @@ impl World {
                 }]),
                 ..DeploymentConfiguration::default()
             },
-            grace_period_secs: None,
-            enable_ecs_managed_tags: false,
-            enable_execute_command: false,
-            propagate_tags: PropagateTags::None,
-            zone_rebalancing: false,
-            tags: Default::default(),
-            request_digest: String::new(),
             deployments: vec![DeploymentRecord {
                 rollout: Rollout::Completed,
                 ..DeploymentRecord::begin(
@@ -102,8 +85,7 @@ impl World {
                     Timestamp(1),
                 )
             }],
-            memory: Default::default(),
-            passes: 0,
+            ..ServiceRecord::of_nothing()
         };
         let mut changes = Changes::new();
         Begin::new(&state)
