@@ -5,6 +5,7 @@
 //! a runtime with a paused clock knows that there is work under way and lets no time pass meanwhile.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -152,9 +153,13 @@ impl<C: Commit> Leader<C> {
                 jobs.push(job);
                 waiting.push((answer, _place));
             }
-            for ((waiting, _place), answer) in
-                waiting.into_iter().zip(self.shared.commit.commit(jobs))
-            {
+            // A panic, which the hook has reported, fails this group: its callers' channels close here. Whoever came
+            // meanwhile is written.
+            let commit = AssertUnwindSafe(|| self.shared.commit.commit(jobs));
+            let Ok(answers) = catch_unwind(commit) else {
+                continue;
+            };
+            for ((waiting, _place), answer) in waiting.into_iter().zip(answers) {
                 // A caller who went away needs no answer.
                 let _ = waiting.send(answer);
             }
@@ -163,7 +168,7 @@ impl<C: Commit> Leader<C> {
 }
 
 impl<C: Commit> Drop for Leader<C> {
-    /// A leader that never ran, because its runtime shuts down, or that panicked, leaves nobody waiting for ever.
+    /// A leader that never ran, because its runtime shuts down, leaves nobody waiting for ever.
     fn drop(&mut self) {
         if !self.done {
             let mut queue = self.shared.queue.lock();
@@ -211,8 +216,49 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_its_group_and_nobody_after_it() {
         let queue = GroupCommit::new(Arc::new(Echo));
-        assert_eq!(queue.submit(0).await, Err(Closed));
-        assert_eq!(queue.submit(1).await, Ok((1, 1)));
+        for _ in 0..100 {
+            assert_eq!(queue.submit(0).await, Err(Closed));
+            assert_eq!(queue.submit(1).await, Ok((1, 1)));
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_a_group_panics_is_written() {
+        /// Panics at zero, once told to go on.
+        struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+        impl Commit for Held {
+            type Job = u32;
+            type Answer = u32;
+            fn commit(&self, jobs: Vec<u32>) -> Vec<u32> {
+                if jobs.contains(&0) {
+                    let told = self.0.lock().expect("one leader").recv();
+                    std::panic::resume_unwind(Box::new(told));
+                }
+                jobs
+            }
+        }
+        let (go_on, told) = std::sync::mpsc::channel();
+        let queue = GroupCommit::new(Arc::new(Held(std::sync::Mutex::new(told))));
+        let fails = queue.submit(0);
+        let is_written = queue.submit(1);
+        let tell = async {
+            while !queue.shared.queue.lock().jobs.iter().any(|it| it.job == 1) {
+                tokio::task::yield_now().await;
+            }
+            go_on.send(()).expect("it waits");
+        };
+        let (failed, written, ()) = tokio::join!(
+            biased;
+            fails,
+            async {
+                while !queue.shared.queue.lock().jobs.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                is_written.await
+            },
+            tell
+        );
+        assert_eq!((failed, written), (Err(Closed), Ok(1)));
     }
 
     #[tokio::test]
