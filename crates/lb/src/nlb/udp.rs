@@ -5,7 +5,7 @@
 //! wrote to. Each of a load balancer's addresses has a socket, hence flows, of its own.
 
 use super::choice::{FlowKey, choose};
-use super::flows::{self, Watched};
+use super::flows::{self, Verdict, Watched};
 use super::sender::sender;
 use crate::engine::{Entry, Worker};
 use crate::table::{Endpoint, Transport};
@@ -65,7 +65,7 @@ async fn serve(worker: &Rc<Worker>, socket: UdpSocket, entry: &Entry) -> io::Res
             Err(error) if is_about_a_peer(&error) => continue,
             Err(error) => return Err(error),
         };
-        let known = flows.borrow().by_client.get(&client).cloned();
+        let known = flows.borrow().live(client);
         let flow = match known {
             Some(flow) => flow,
             None => {
@@ -149,12 +149,19 @@ async fn answer(
 }
 
 impl Flows {
+    /// The client's flow, unless it was told to end: then what comes begins another one.
+    fn live(&self, client: SocketAddr) -> Option<Rc<UdpFlow>> {
+        let flow = self.by_client.get(&client)?;
+        (flow.watched.verdict() == Verdict::GoOn).then(|| Rc::clone(flow))
+    }
+
     fn add(&mut self, client: SocketAddr, flow: Rc<UdpFlow>) {
         if self.by_client.len() >= MAX_FLOWS {
             self.make_room();
         }
-        self.by_age.push_back(client);
-        self.by_client.insert(client, flow);
+        if self.by_client.insert(client, flow).is_none() {
+            self.by_age.push_back(client);
+        }
     }
 
     /// Ends a flow that was quiet while the oldest ones were looked at; at most one round.
