@@ -27,13 +27,12 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
-	cargo check --manifest-path fuzz/Cargo.toml --target-dir target --quiet
 
 unit:
 	cargo test --workspace --locked
 
 e2e:
-	cargo build --workspace --bins --tests --locked
+	cargo build --workspace --exclude neargate-fuzz --bins --tests --locked
 	scripts/e2e
 
 bench:

@@ -10,5 +10,11 @@ fuzz_target!(|text: &str| {
     assert!(spec.hooks.keys().all(|event| event.takes_hook()), "{text}");
     assert!(spec.service.container_port > 0, "{text}");
     let texts = [&spec.service.task_definition, &spec.service.container_name];
-    assert!(texts.into_iter().chain(spec.hooks.values()).all(|text| !text.is_empty()), "{text}");
+    assert!(
+        texts
+            .into_iter()
+            .chain(spec.hooks.values())
+            .all(|text| !text.is_empty()),
+        "{text}"
+    );
 });

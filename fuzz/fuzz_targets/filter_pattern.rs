@@ -14,5 +14,8 @@ fuzz_target!(|input: (&str, &str)| {
     let matches = parsed.matches(message);
     let extracted = parsed.extract(message);
     // JSON patterns tell the properties that they name, matching or not.
-    assert!(matches || extracted.is_empty() || pattern.trim().starts_with('{'), "{pattern}");
+    assert!(
+        matches || extracted.is_empty() || pattern.trim().starts_with('{'),
+        "{pattern}"
+    );
 });

@@ -5,12 +5,24 @@ use libfuzzer_sys::fuzz_target;
 use neargate_node::images::ImageReference;
 
 fuzz_target!(|text: &str| {
-    let Ok(reference) = text.parse::<ImageReference>() else { return };
-    assert_eq!(reference.to_string().parse(), Ok(reference.clone()), "{text}");
+    let Ok(reference) = text.parse::<ImageReference>() else {
+        return;
+    };
+    assert_eq!(
+        reference.to_string().parse(),
+        Ok(reference.clone()),
+        "{text}"
+    );
     // Both become part of a URL.
     let url_parts = [reference.host(), reference.repository()];
     for part in url_parts {
-        assert!(!part.is_empty() && !part.contains(['?', '#', '@', '%', '\\', ' ']), "{text}");
-        assert!(part.split('/').all(|name| !matches!(name, "" | "." | "..")), "{text}");
+        assert!(
+            !part.is_empty() && !part.contains(['?', '#', '@', '%', '\\', ' ']),
+            "{text}"
+        );
+        assert!(
+            part.split('/').all(|name| !matches!(name, "" | "." | "..")),
+            "{text}"
+        );
     }
 });

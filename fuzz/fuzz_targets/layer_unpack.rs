@@ -65,13 +65,21 @@ fn tar_of(input: Input) -> Vec<u8> {
     let kinds = b"0123456xgLKS";
     let layer = entries.into_iter().fold(Layer::new(), |layer, entry| {
         let kind = EntryType::new(kinds[usize::from(entry.kind) % kinds.len()]);
-        layer.entry(Layer::header(kind, entry.mode & 0o7777), entry.name.text(), entry.link.text(), &entry.data)
+        layer.entry(
+            Layer::header(kind, entry.mode & 0o7777),
+            entry.name.text(),
+            entry.link.text(),
+            &entry.data,
+        )
     });
     layer.into_tar()
 }
 
 fn names(dir: &Path) -> Vec<std::ffi::OsString> {
-    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     names.sort();
     names
 }

@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use neargate_lb::routing::Header;
-use neargate_lb::select::cookie::{Binds, CookieKey, decode, encode, find_app_target, find_group, find_target};
+use neargate_lb::select::cookie::{
+    Binds, CookieKey, decode, encode, find_app_target, find_group, find_target,
+};
 
 const NOW_MILLIS: u64 = 1_700_000_000_000;
 const DURATION_SECS: u32 = 60;
@@ -17,7 +19,11 @@ fuzz_target!(|input: (&[u8], [u8; 16], u8)| {
     }];
     assert!(find_target(&headers, &key, NOW_MILLIS).flatten().is_none());
     assert!(find_group(&headers, &key, NOW_MILLIS).is_none());
-    assert!(find_app_target(&headers, "SID", &key, NOW_MILLIS).flatten().is_none());
+    assert!(
+        find_app_target(&headers, "SID", &key, NOW_MILLIS)
+            .flatten()
+            .is_none()
+    );
 
     let mut value = encode(Binds::Target, &bound, DURATION_SECS, NOW_MILLIS, &key).into_bytes();
     assert_eq!(decode(Binds::Target, &value, NOW_MILLIS, &key), Some(bound));

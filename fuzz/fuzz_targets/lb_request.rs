@@ -22,8 +22,14 @@ static KEY: LazyLock<CookieKey> = LazyLock::new(|| CookieKey::new(b"a secret"));
 fuzz_target!(|input: &[u8]| {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = Request::new(&mut headers);
-    let Ok(Status::Complete(_)) = request.parse(input) else { return };
-    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else { return };
+    let Ok(Status::Complete(_)) = request.parse(input) else {
+        return;
+    };
+    let (Some(method), Some(target), Some(version)) =
+        (request.method, request.path, request.version)
+    else {
+        return;
+    };
     let head = RequestHead {
         method,
         target,
@@ -31,15 +37,23 @@ fuzz_target!(|input: &[u8]| {
         headers: request.headers,
     };
     classify(&head);
-    let Ok(body) = request_body(request.headers) else { return };
+    let Ok(body) = request_body(request.headers) else {
+        return;
+    };
     let peer = ([203, 0, 113, 7], 40_000).into();
-    let Some(view) = RequestView::new(method, target, request.headers, peer, Scheme::Http, 80) else { return };
+    let Some(view) = RequestView::new(method, target, request.headers, peer, Scheme::Http, 80)
+    else {
+        return;
+    };
     let endpoint = TABLE.endpoints().next().expect("the table has a listener");
     let route = route(&endpoint.listener, &view, &KEY, NOW_MILLIS);
     if let Outcome::Redirect { location, .. } = &route.outcome {
         assert!(!location.contains(char::is_control), "{location:?}");
     }
-    let incoming = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("x-amzn-trace-id"));
+    let incoming = request
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("x-amzn-trace-id"));
     let seed = TraceSeed {
         epoch_secs: 1_700_000_000,
         random: 1,
@@ -70,10 +84,17 @@ fn check(out: &[u8]) {
     // Ours are added to the client's.
     let mut headers = [EMPTY_HEADER; MAX_HEADERS + 8];
     let mut sent = Request::new(&mut headers);
-    assert_eq!(sent.parse(out), Ok(Status::Complete(out.len())), "{}", String::from_utf8_lossy(out));
+    assert_eq!(
+        sent.parse(out),
+        Ok(Status::Complete(out.len())),
+        "{}",
+        String::from_utf8_lossy(out)
+    );
     let count = |name: &str| {
         let fields = sent.headers.iter();
-        fields.filter(|header| header.name.eq_ignore_ascii_case(name)).count()
+        fields
+            .filter(|header| header.name.eq_ignore_ascii_case(name))
+            .count()
     };
     assert_eq!((count("host"), count("x-amzn-trace-id")), (1, 1));
     assert!(count("content-length") + count("transfer-encoding") <= 1);
@@ -112,7 +133,9 @@ fn table() -> Table {
                 condition: Some(condition),
             })
             .collect(),
-        action: Some(api::Action { action: Some(action) }),
+        action: Some(api::Action {
+            action: Some(action),
+        }),
         url_rewrite: Some(api::Rewrite {
             regex: "^/old/(.*)$".to_owned(),
             replace: "/new/$1".to_owned(),
@@ -130,8 +153,22 @@ fn table() -> Table {
         patterns: Some(patterns(&["*curl*"], &["^b+c"])),
     });
     let rules = vec![
-        rule(1, vec![Condition::HostHeader(patterns(&["*.example.com"], &["^a.*z$"]))], redirect),
-        rule(2, vec![Condition::PathPattern(patterns(&["/a/*/b?"], &["/x[0-9]+$"])), query], forward.clone()),
+        rule(
+            1,
+            vec![Condition::HostHeader(patterns(
+                &["*.example.com"],
+                &["^a.*z$"],
+            ))],
+            redirect,
+        ),
+        rule(
+            2,
+            vec![
+                Condition::PathPattern(patterns(&["/a/*/b?"], &["/x[0-9]+$"])),
+                query,
+            ],
+            forward.clone(),
+        ),
         rule(3, vec![header], forward.clone()),
         rule(0, Vec::new(), forward),
     ];

@@ -1,9 +1,9 @@
-//! What a durable write and a read cost. `txn` waits for the disk; `txn x 64` shows what the group commit gives.
+//! What opening, a durable write and a read cost. `txn` waits for the disk; `txn x 64` shows what the group commit gives.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use neargate_store::{EmbeddedStore, KeyRange, Op, Store, Txn};
 
 /// About the size of a task's record.
@@ -44,6 +44,17 @@ fn store(criterion: &mut Criterion) {
             ops,
         };
         store.txn(txn).await.expect("the disk works");
+    });
+
+    criterion.bench_function("open, empty directory", |bench| {
+        bench.iter_batched(
+            || tempfile::tempdir().expect("the temporary directory is writable"),
+            |directory| {
+                let store = EmbeddedStore::open(&directory.path().join("state.redb"));
+                (store.expect("opens"), directory)
+            },
+            BatchSize::PerIteration,
+        );
     });
 
     let mut number = 0;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use neargate_store::suite::{delete, ops, put, run_all};
@@ -147,20 +147,6 @@ async fn a_closed_store_ends_its_watches() {
     drop(store);
     let end = watch.next().await;
     assert!(matches!(end, Err(StoreError::Closed)), "{end:?}");
-}
-
-#[test]
-fn opening_an_empty_directory_is_fast() {
-    let stores = Stores::new();
-    let fastest = (0..5)
-        .map(|_| {
-            let start = Instant::now();
-            open(&stores.new_path());
-            start.elapsed()
-        })
-        .min()
-        .expect("five are not none");
-    assert!(fastest < Duration::from_millis(30), "{fastest:?}");
 }
 
 /// What a store holds, told in the simplest way.
