@@ -14,8 +14,8 @@ from .tasks import unique
 from .waiting import wait_until
 from .web import PORT, Load, Web
 
-# Longer than any request of the load, whatever the time scale.
-DRAIN_SECONDS = 10
+# Three times the longest request of the load, whatever the time scale.
+DRAIN_SECONDS = 6
 # Tolerated difference between a share of traffic and its weight, in percentage points.
 TOLERANCE = 2.0
 # Over so many requests.
