@@ -46,6 +46,7 @@ fn whoever_comes_back_finds_what_happened_meanwhile() {
     assert!(after.sequence >= before.sequence);
 
     // One client asks for the stop and is gone; another sees it.
+    task.wait_for_line(&mut watcher, "app", "up");
     task.connect().send(&stop()).expect("a request");
     let state = watcher.wait_until_stopped();
     assert_eq!(exit_codes(&state), [Some(7), Some(3)]);

@@ -303,7 +303,9 @@ fn a_stop_goes_from_dependents_to_dependencies() {
     task.container("app", &until("TERM", "sleep 0.2; exit 0"))
         .depends_on = depends_on("db", DependencyCondition::Start);
     let mut watcher = task.start();
-    task.wait_for_line(&mut watcher, "app", "up");
+    for container in ["db", "app"] {
+        task.wait_for_line(&mut watcher, container, "up");
+    }
     watcher
         .client
         .stop(StopCode::UserInitiated, "enough", None)
@@ -326,7 +328,8 @@ fn only_an_essential_exit_stops_the_task() {
     let mut task = Task::new(&any_runtime());
     task.container("app", &until("TERM", "exit 1"));
     task.container("side", "exit 9").essential = false;
-    task.container("other", "sleep 0.3; exit 5");
+    // Time for the others to get where they are wanted.
+    task.container("other", "sleep 2; exit 5");
     let mut watcher = task.start();
     let state = watcher.wait_for_state("side has ended", |state| {
         of(state, "side").exit_code == Some(9)
