@@ -16,16 +16,17 @@ from harness.server import PROGRAM, Server, fresh_account
 from harness.tasks import Tasks, address, container_of, summary
 
 
-# Instances that were seen here. Other Neargates on the machine, whose cgroups show too, come and go as they like.
+# Instances that were seen here. Other Neargates on the machine, whose cgroups and mounts show too, come and go as they like.
 _instances: set[str] = set()
 
 
 def traces(data_dir: Path) -> dict[str, list[str]]:
     """What on this machine belongs to a Neargate, in this process's namespaces."""
     _instances.update(path.name for path in Path("/run/neargate").iterdir())
+    ours = [str(data_dir), *(f"/run/neargate/{name}" for name in _instances)]
     return {
         "namespaces": sorted(str(path) for path in Path("/run/neargate").glob("*/netns/*")),
-        "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(data_dir) in line or "/run/neargate/" in line],
+        "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if any(path in line for path in ours)],
         "devices": sorted(link["ifname"] for link in json.loads(run("ip", "-j", "link")) if link["ifname"].startswith("ng")),
         "tables": sorted(line for line in run("nft", "list", "tables").splitlines() if "neargate" in line),
         "rules": sorted(line for line in run("ip", "rule").splitlines() if "fwmark" in line),
