@@ -49,17 +49,10 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn open(path: &Path) -> Result<(Self, View), StoreError> {
-        let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let is_new = !path.exists();
-        if let Some(directory) = directory {
-            std::fs::create_dir_all(directory).map_err(io)?;
+        if !path.exists() {
+            make_database(path)?;
         }
         let database = open_database(path)?;
-        if let Some(directory) = directory.filter(|_| is_new) {
-            // The file's name has to survive a power cut, too.
-            let opened = std::fs::File::open(directory).map_err(io)?;
-            opened.sync_all().map_err(io)?;
-        }
         let (view, writes) = load(&database)?;
         let disk = Self {
             path: path.to_owned(),
@@ -141,9 +134,6 @@ struct Counters {
 }
 
 fn open_database(path: &Path) -> Result<Database, StoreError> {
-    if !path.exists() {
-        make_database(path)?;
-    }
     Database::builder()
         .set_cache_size(CACHE_BYTES)
         .open(path)
@@ -153,6 +143,10 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
 /// Under another name until it is whole: what a process leaves that is killed meanwhile, redb takes for somebody else's
 /// file.
 fn make_database(path: &Path) -> Result<(), StoreError> {
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(directory) = directory {
+        std::fs::create_dir_all(directory).map_err(io)?;
+    }
     let unfinished = path.with_extension("new");
     match std::fs::remove_file(&unfinished) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
@@ -160,7 +154,13 @@ fn make_database(path: &Path) -> Result<(), StoreError> {
     }
     let database = Database::create(&unfinished).map_err(io)?;
     database.close().map_err(io)?;
-    std::fs::rename(&unfinished, path).map_err(io)
+    std::fs::rename(&unfinished, path).map_err(io)?;
+    if let Some(directory) = directory {
+        // The file's name has to survive a power cut, too.
+        let opened = std::fs::File::open(directory).map_err(io)?;
+        opened.sync_all().map_err(io)?;
+    }
+    Ok(())
 }
 
 fn write_all<'a>(
