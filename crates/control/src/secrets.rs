@@ -4,8 +4,7 @@
 //! resource that it belongs to, so that it cannot be moved into another record.
 
 use std::fmt;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -35,7 +34,9 @@ pub struct Secret(Vec<u8>);
 pub enum SecretsError {
     #[error("the key file of the data directory: {0}")]
     KeyFile(#[from] io::Error),
-    #[error("the key file of the data directory must have {KEY_BYTES} bytes")]
+    #[error(
+        "the key file of the data directory is damaged: it must have {KEY_BYTES} bytes. Put a copy of it back, or remove it together with ca/ and import certificates again: their private keys are lost without it"
+    )]
     KeyLength,
     #[error("the system gives no random numbers")]
     Random,
@@ -53,7 +54,7 @@ impl Secrets {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = vec![0; KEY_BYTES];
                 random.fill(&mut bytes).map_err(|_| SecretsError::Random)?;
-                write_private(path, &bytes)?;
+                neargate_files::replace(path, &bytes)?;
                 bytes
             }
             Err(error) => return Err(error.into()),
@@ -115,27 +116,6 @@ impl Secret {
     /// For secrets that are text, as PEM is.
     pub fn expose_text(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-/// Writes a file that only its owner can read, in one step: a crash leaves none or all of it.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    match std::fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
-    match path.parent() {
-        Some(directory) => std::fs::File::open(directory)?.sync_all(),
-        None => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neargate_control::functions::Invocation;
+use neargate_files::private;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
@@ -71,6 +72,13 @@ impl Commands {
             }
         }
         command.envs(environment);
+        // SAFETY: umask(2) is all that happens between fork and exec, and it is async-signal-safe.
+        unsafe {
+            command.pre_exec(|| {
+                private::usual_umask();
+                Ok(())
+            })
+        };
         let not_started =
             |error: std::io::Error| Failure::NotStarted(format!("{}: {error}", program.display()));
         let mut group = self.start(&mut command).map_err(not_started)?;

@@ -101,6 +101,8 @@ struct Control {
     last_health: Vec<api::TargetObserved>,
     status: Arc<Status>,
     published: Arc<Published>,
+    /// The disk did not take it.
+    unsaved: Option<api::Table>,
 }
 
 impl Control {
@@ -135,6 +137,7 @@ impl Control {
             workers,
             health,
             published,
+            unsaved: None,
         })
     }
 
@@ -183,13 +186,27 @@ impl Control {
         }
         self.listeners.reconcile(&self.published.table).await;
         // Before it is told: what the server knows to be in force survives us.
-        if save && let Err(error) = self.saved.save_table(&table) {
-            tracing::error!(%error, "the table cannot be saved; after a restart an older one is served at first");
+        if save {
+            self.save_table(table);
         }
         self.tell();
     }
 
+    fn save_table(&mut self, table: api::Table) {
+        let again = self.unsaved.is_some();
+        self.unsaved = None;
+        if let Err(error) = self.saved.save_table(&table) {
+            if !again {
+                tracing::error!(%error, "the table cannot be saved and that is tried again; until then a restart serves an older one at first");
+            }
+            self.unsaved = Some(table);
+        }
+    }
+
     async fn look_after_sockets(&mut self) {
+        if let Some(table) = self.unsaved.clone() {
+            self.save_table(table);
+        }
         self.listeners.reconcile(&self.published.table).await;
         self.tell();
     }

@@ -9,16 +9,14 @@ use prost::Message as _;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 const SECRET: &str = "secret";
 const TABLE: &str = "table.sealed";
 const HEALTH: &str = "health.pb";
 const SECRET_BYTES: usize = 32;
-const PRIVATE: u32 = 0o600;
 
 /// The process's directory.
 pub struct Saved {
@@ -37,8 +35,6 @@ pub enum SavedError {
     },
     #[error("{0} is not what this data directory's secret sealed")]
     Seal(PathBuf),
-    #[error("{0} has not {SECRET_BYTES} bytes")]
-    Secret(PathBuf),
     #[error("the system gives no random bytes")]
     Random,
 }
@@ -53,18 +49,21 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> SavedError {
 impl Saved {
     /// Opens the directory, and makes its secret the first time.
     pub fn open(dir: &Path) -> Result<Self, SavedError> {
-        fs::create_dir_all(dir).map_err(file_error(dir))?;
+        neargate_files::private::make_dir(dir).map_err(file_error(dir))?;
         let random = SystemRandom::new();
         let path = dir.join(SECRET);
-        let secret = match fs::read(&path) {
-            Ok(secret) => secret.try_into().map_err(|_| SavedError::Secret(path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let known = read(&path)?.map(<[u8; SECRET_BYTES]>::try_from);
+        let secret = match known {
+            Some(Ok(secret)) => secret,
+            lost_or_new => {
+                if lost_or_new.is_some() {
+                    tracing::warn!(path = %path.display(), "the secret cannot be read and is made anew: the server sends the table again, and sticky sessions begin anew");
+                }
                 let mut secret = [0; SECRET_BYTES];
                 random.fill(&mut secret).map_err(|_| SavedError::Random)?;
                 replace(&path, &secret)?;
                 secret
             }
-            Err(error) => return Err(file_error(&path)(error)),
         };
         Ok(Self {
             dir: dir.to_owned(),
@@ -127,7 +126,10 @@ impl Saved {
             targets,
             ..api::Observed::default()
         };
-        replace(&self.dir.join(HEALTH), &observed.encode_to_vec())
+        let path = self.dir.join(HEALTH);
+        // Written every second, and soon known anew.
+        neargate_files::replace_unsynced(&path, &observed.encode_to_vec())
+            .map_err(file_error(&path))
     }
 
     fn derive(&self, purpose: &[u8]) -> hmac::Tag {
@@ -149,21 +151,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SavedError> {
     }
 }
 
-/// Replaces a file in one step. On disk before it has its name, so that no crash of the machine leaves half a file.
 fn replace(path: &Path, content: &[u8]) -> Result<(), SavedError> {
-    let temporary = path.with_extension("new");
-    let write = || {
-        let mut file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(PRIVATE)
-            .open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_data()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(file_error(path))
+    neargate_files::replace(path, content).map_err(file_error(path))
 }
 
 #[cfg(test)]
@@ -201,7 +190,7 @@ mod tests {
                 path.display()
             );
             let mode = fs::metadata(&path).expect("there").permissions().mode();
-            assert_eq!(mode & 0o777, PRIVATE, "{}", path.display());
+            assert_eq!(mode & 0o777, 0o600, "{}", path.display());
         }
         let again = Saved::open(dir.path()).expect("the same directory");
         assert!(again.table().expect("sealed by the same secret") == Some(table()));
@@ -220,6 +209,15 @@ mod tests {
         fs::remove_file(dir.path().join(SECRET)).expect("there");
         let other = Saved::open(dir.path()).expect("a new secret");
         assert!(matches!(other.table(), Err(SavedError::Seal(_))));
+        for damage in [&b""[..], b"short"] {
+            fs::write(dir.path().join(SECRET), damage).expect("writable");
+            let fresh = Saved::open(dir.path()).expect("a new secret");
+            assert_eq!(
+                fs::read(dir.path().join(SECRET)).expect("there").len(),
+                SECRET_BYTES
+            );
+            assert!(matches!(fresh.table(), Err(SavedError::Seal(_))));
+        }
         fs::write(dir.path().join(TABLE), b"short").expect("writable");
         assert!(matches!(other.table(), Err(SavedError::Seal(_))));
     }

@@ -4,10 +4,11 @@
 //! and not in the index does not exist for readers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use neargate_files::reserve;
 use neargate_group_commit::Commit;
 use parking_lot::Mutex;
 
@@ -127,6 +128,8 @@ impl Writer {
             return Ok(());
         }
         let data = &self.index.data;
+        // A group may reach into the reserve: it is small.
+        reserve::check_room(File::open(data)?, 0)?;
         let written = disk.journal(data).map(|_| ()).and_then(|()| {
             for staged in &staged {
                 disk.write_segments(data, staged)?;

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use neargate_aws_wire::auth::DevAuthenticator;
 use neargate_control::clock::SystemClock;
 use neargate_domain::Scope;
+use neargate_files::private;
+use neargate_files::tree::remove_tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::DevArgs;
@@ -15,13 +18,35 @@ use crate::lb_process::{self, lb_process};
 use crate::lock::PidLock;
 use crate::node_process::{self, node_process};
 use crate::server::{self, Server, ServerConfig};
+use crate::{doctor, say};
+
+/// How long tasks that were told to stop may take to be on record as stopped: the longest stopTimeout of Fargate, and
+/// some for the rest.
+const STOPPED_WAIT: Duration = Duration::from_secs(150);
+/// Nothing is waited for that a node must do which is away for so long, or that must be written while the disk takes
+/// nothing for so long.
+const HOPELESS_AFTER: Duration = Duration::from_secs(15);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// One of these is in a data directory since its first start. A directory that has other things and none of these is
+/// somebody else's, who would be shut out of it.
+const OWN_NAMES: [&str; 3] = ["server.lock", "state.redb", "node"];
+/// What a file system of its own has from the beginning.
+const LOST_AND_FOUND: &str = "lost+found";
 
 pub fn main(args: &DevArgs) -> anyhow::Result<()> {
-    crate::start_logging("warn");
+    crate::say::start_logging("warn", None);
+    if !args.no_node
+        && let Err(problem) = doctor::root()
+    {
+        bail!("{problem}, or with --no-node for the APIs alone");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let (data_dir, ephemeral) = data_dir(args)?;
+    let data_dir = match args.ephemeral {
+        true => ephemeral_dir()?,
+        false => data_dir(&args.data_dir)?,
+    };
     let _lock = match PidLock::take(&data_dir.join("server.lock"))? {
         Ok(lock) => lock,
         Err(pid) => bail!(
@@ -29,27 +54,64 @@ pub fn main(args: &DevArgs) -> anyhow::Result<()> {
             data_dir.display()
         ),
     };
+    let of_others = [
+        node_process::data_dir(&data_dir),
+        lb_process::data_dir(&data_dir),
+    ];
+    private::tighten(&data_dir, &|path| {
+        of_others.iter().any(|other| other == path)
+    })
+    .with_context(|| format!("shutting others out of {}", data_dir.display()))?;
     let outcome = runtime.block_on(run(args, data_dir.clone()));
     // Blocking work that waits for a node of ours must not hold up the end.
     runtime.shutdown_background();
-    if ephemeral && let Err(error) = std::fs::remove_dir_all(&data_dir) {
-        eprintln!(
+    if args.ephemeral
+        && let Err(error) = remove_tree(&data_dir)
+    {
+        say::err(format_args!(
             "neargate: {} could not be removed: {error}",
             data_dir.display()
-        );
+        ));
     }
     outcome
 }
 
-fn data_dir(args: &DevArgs) -> anyhow::Result<(PathBuf, bool)> {
-    let dir = if args.ephemeral {
-        std::env::temp_dir().join(format!("neargate-{}", std::process::id()))
-    } else {
-        std::path::absolute(&args.data_dir)?
-    };
-    std::fs::create_dir_all(&dir)
+fn data_dir(given: &Path) -> anyhow::Result<PathBuf> {
+    let dir = std::path::absolute(given)?;
+    if is_of_somebody_else(&dir).with_context(|| format!("looking at {}", dir.display()))? {
+        bail!(
+            "{} is not empty and has nothing of Neargate in it; give a --data-dir of its own, which nobody else can look into",
+            dir.display()
+        );
+    }
+    private::make_dir(&dir)
         .with_context(|| format!("making the data directory {}", dir.display()))?;
-    Ok((dir, args.ephemeral))
+    // Who had it before could let others in again.
+    std::os::unix::fs::chown(&dir, Some(nix::unistd::geteuid().as_raw()), None)
+        .with_context(|| format!("taking over the data directory {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn is_of_somebody_else(dir: &Path) -> std::io::Result<bool> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    let names: Vec<_> = entries
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
+    let own = names
+        .iter()
+        .any(|name| OWN_NAMES.iter().any(|own| name == own));
+    Ok(!own && names.iter().any(|name| name != LOST_AND_FOUND))
+}
+
+/// A directory that nobody could make before us or know the name of.
+fn ephemeral_dir() -> anyhow::Result<PathBuf> {
+    let parent = std::path::absolute(std::env::temp_dir())?;
+    let template = parent.join("neargate-XXXXXX");
+    nix::unistd::mkdtemp(&template)
+        .with_context(|| format!("making a directory in {}", parent.display()))
 }
 
 async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
@@ -95,8 +157,8 @@ async fn serve(
         &node_process::data_dir(data_dir),
     );
     tokio::select! {
-        ended = node.keep(Keep::Running) => return ended,
-        ended = lb.keep(Keep::Running) => return ended,
+        () = node.keep(Keep::Running) => {}
+        () = lb.keep(Keep::Running) => {}
         () = signals.next() => {}
         () = async {
             tokio::join!(
@@ -111,14 +173,12 @@ async fn serve(
 }
 
 fn ready(server: &Server) {
-    use std::io::Write as _;
-    println!("ready http://{}", server.address);
-    // Whoever waits for the line reads a pipe, which is not flushed by itself.
-    let _ = std::io::stdout().flush();
+    say::out(format_args!("ready http://{}", server.address));
 }
 
 /// Stops the tasks, so that their end is on record, then the load balancer and the node, which removes its addresses. A
-/// second signal stops waiting for the tasks.
+/// second signal stops waiting for the tasks. What cannot be recorded keeps nothing from ending: the node stops its
+/// tasks by itself.
 async fn stop(
     server: &Server,
     node: &KeptProcess,
@@ -127,15 +187,45 @@ async fn stop(
 ) -> anyhow::Result<()> {
     // Or they would replace the tasks that stop.
     let _services = server.services.pause().await;
-    server.nodes.stop_all("Neargate was stopped").await?;
-    tokio::select! {
-        () = server.nodes.wait_until_idle() => {}
-        // A node that was killed just now is started again: who else stops the tasks that its successor adopts?
-        ended = node.keep(Keep::Running) => return ended,
-        () = signals.next() => eprintln!("neargate: not waiting for the tasks to be recorded as stopped"),
+    let unrecorded = match server.nodes.stop_all("Neargate was stopped").await {
+        Ok(()) => tokio::select! {
+            () = server.nodes.wait_until_idle() => None,
+            // A node that was killed just now is started again: who else stops the tasks that its successor adopts?
+            () = node.keep(Keep::Running) => None,
+            () = signals.next() => Some("told to end twice".to_owned()),
+            why = hopeless(server) => Some(why.to_owned()),
+            () = tokio::time::sleep(STOPPED_WAIT) => Some("they take too long".to_owned()),
+        },
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = unrecorded {
+        say::err(format_args!(
+            "neargate: not waiting for the tasks to be recorded as stopped: {why}"
+        ));
     }
-    lb.stop().await?;
-    node.stop().await
+    let lb_ended = lb.stop().await;
+    node.stop().await?;
+    lb_ended
+}
+
+/// Answers why the end of tasks will not be recorded, as soon as that is sure enough.
+async fn hopeless(server: &Server) -> &'static str {
+    let (mut node_seen, mut written) = (Instant::now(), Instant::now());
+    loop {
+        if !server.nodes.connected().is_empty() {
+            node_seen = Instant::now();
+        }
+        if !server.store.is_refusing() {
+            written = Instant::now();
+        }
+        if node_seen.elapsed() >= HOPELESS_AFTER {
+            return "the node does not run";
+        }
+        if written.elapsed() >= HOPELESS_AFTER {
+            return "the disk takes nothing";
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// SIGTERM and SIGINT.
@@ -157,5 +247,25 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_is_shut_out_of_his_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let of_somebody_else = || is_of_somebody_else(dir.path()).expect("looked at");
+        assert!(!is_of_somebody_else(&at("missing")).expect("looked at"));
+        assert!(!of_somebody_else(), "empty");
+        std::fs::create_dir(at("lost+found")).expect("made");
+        assert!(!of_somebody_else(), "a disk of its own");
+        std::fs::create_dir(at("lib")).expect("made");
+        assert!(of_somebody_else());
+        std::fs::write(at("server.lock"), "").expect("written");
+        assert!(!of_somebody_else(), "used by an earlier version");
     }
 }

@@ -5,6 +5,8 @@ use std::process::{Command, ExitCode};
 
 use neargate_cgroup::Layout;
 
+use crate::say;
+
 /// `close_range` is the newest system call that tasks cannot do without.
 const OLDEST_KERNEL: (u32, u32) = (5, 9);
 /// From here on (`mount_setattr`) containers share the one binary as their runtime; before, each gets a copy in memory.
@@ -55,29 +57,29 @@ pub fn main() -> ExitCode {
     let mut missing = 0;
     for check in &checks {
         match &check.outcome {
-            Ok(found) => println!("ok       {}: {found}", check.what),
+            Ok(found) => say::out(format_args!("ok       {}: {found}", check.what)),
             Err(problem) => {
                 missing += 1;
-                println!("missing  {}: {problem}", check.what);
+                say::out(format_args!("missing  {}: {problem}", check.what));
             }
         }
     }
     for note in notes() {
-        println!("note     {note}");
+        say::out(format_args!("note     {note}"));
     }
     if missing == 0 {
-        println!("This machine can run tasks.");
+        say::out(format_args!("This machine can run tasks."));
         ExitCode::SUCCESS
     } else {
-        println!(
+        say::out(format_args!(
             "{missing} of {} checks failed; tasks will not run until they pass.",
             checks.len()
-        );
+        ));
         ExitCode::FAILURE
     }
 }
 
-fn root() -> Result<String, String> {
+pub fn root() -> Result<String, String> {
     if nix::unistd::geteuid().is_root() {
         Ok("running as root".to_owned())
     } else {
@@ -131,7 +133,7 @@ fn notes() -> Vec<String> {
         ));
     }
     notes.push(
-        "ephemeral storage: what tasks write is on the data directory's disk; it is counted every 30 s and no hard quota, so leave room there"
+        "ephemeral storage: what tasks write is on the data directory's disk; it is counted every 30 s, every 5 s when that is nearly full, and no hard quota, so leave room there"
             .to_owned(),
     );
     notes

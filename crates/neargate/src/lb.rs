@@ -1,16 +1,17 @@
 //! `neargate lb`.
 
 use anyhow::{Context as _, bail};
+use neargate_files::private;
 use neargate_lb::process::{self, Config};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::LbArgs;
-use crate::kept_process::LOCK;
+use crate::kept_process::{LOCK, log_path};
 use crate::lock::PidLock;
 
 pub fn main(args: &LbArgs) -> anyhow::Result<()> {
-    crate::start_logging("info");
-    std::fs::create_dir_all(&args.data_dir)
+    crate::say::start_logging("info", Some(log_path(&args.data_dir, "lb")));
+    private::make_dir(&args.data_dir)
         .with_context(|| format!("making {}", args.data_dir.display()))?;
     let lock = match PidLock::take(&args.data_dir.join(LOCK))? {
         Ok(lock) => lock,
@@ -19,6 +20,8 @@ pub fn main(args: &LbArgs) -> anyhow::Result<()> {
             args.data_dir.display()
         ),
     };
+    private::tighten(&args.data_dir, &|_| false)
+        .with_context(|| format!("shutting others out of {}", args.data_dir.display()))?;
     raise_descriptor_limit();
     let config = Config {
         data_dir: args.data_dir.clone(),

@@ -1,7 +1,8 @@
 //! One process per data directory, and who it is.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,8 +33,10 @@ impl PidLock {
         for _ in 0..LOOKS {
             match file.try_lock() {
                 Ok(()) => {
-                    file.set_len(0)?;
-                    write!(file, "{}", std::process::id())?;
+                    // The number over the last one before what is longer of that goes: a full disk has room for it then.
+                    let pid = std::process::id().to_string();
+                    file.write_all_at(pid.as_bytes(), 0)?;
+                    file.set_len(pid.len() as u64)?;
                     return Ok(Ok(Self { file }));
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_LOOKS),

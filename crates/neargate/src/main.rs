@@ -1,6 +1,10 @@
 //! The command line, and nothing else: every mode is wired in a module of its own.
 
+// Both panic where nobody reads: `say` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
+mod controllers;
 mod dev;
 mod doctor;
 mod health;
@@ -12,6 +16,7 @@ mod lb_process;
 mod lock;
 mod node;
 mod node_process;
+mod say;
 mod server;
 
 use std::process::ExitCode;
@@ -28,6 +33,7 @@ fn main() -> ExitCode {
         Some("oci-runtime") => return neargate_runtime::main(words),
         _ => {}
     }
+    neargate_files::private::own_umask();
     let outcome = match Cli::parse().command {
         Command::Dev(args) => dev::main(&args),
         Command::Node(args) => node::main(&args),
@@ -37,19 +43,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("neargate: {error:#}");
+            say::err(format_args!("neargate: {error:#}"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Logs to standard error: `NEARGATE_LOG=debug`, or a filter such as `neargate_node=trace,info`.
-fn start_logging(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("NEARGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
 }

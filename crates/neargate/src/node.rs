@@ -1,29 +1,26 @@
 //! `neargate node`.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, bail};
+use neargate_files::private;
 use neargate_node::agent::{self, config::AgentConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::NodeArgs;
-use crate::kept_process::{Keep, KeptProcess, LOCK};
+use crate::kept_process::{Keep, KeptProcess, LOCK, log_path};
 use crate::lb_process::lb_process;
 use crate::lock::PidLock;
 
-/// Pause after the load balancer could not be started, for want of memory or of the program.
-const KEEPING_PAUSE: Duration = Duration::from_secs(1);
-
 pub fn main(args: &NodeArgs) -> anyhow::Result<()> {
-    crate::start_logging("info");
-    std::fs::create_dir_all(&args.data_dir)
+    crate::say::start_logging("info", Some(log_path(&args.data_dir, "node")));
+    private::make_dir(&args.data_dir)
         .with_context(|| format!("making {}", args.data_dir.display()))?;
     let lock = match PidLock::take(&args.data_dir.join(LOCK))? {
         Ok(lock) => lock,
         Err(pid) => bail!("process {pid} is the node of {}", args.data_dir.display()),
     };
     let config = AgentConfig {
-        data_dir: args.data_dir.clone(),
+        // Shims are found by it, by whoever starts the next node wherever.
+        data_dir: std::path::absolute(&args.data_dir)?,
         server_socket: args.server_socket.clone(),
         program: std::env::current_exe().context("finding this program")?,
         oci_runtime: args.oci_runtime.clone(),
@@ -69,10 +66,5 @@ async fn keep_alive(lb: Option<&KeptProcess>) {
     let Some(lb) = lb else {
         return std::future::pending().await;
     };
-    loop {
-        if let Err(error) = lb.keep(Keep::Alive).await {
-            tracing::warn!(%error, "the load balancer cannot be kept alive");
-        }
-        tokio::time::sleep(KEEPING_PAUSE).await;
-    }
+    lb.keep(Keep::Alive).await
 }

@@ -1,6 +1,8 @@
 //! The control plane in one process: state, services, registry, and the sockets that they are reached by.
 
+use std::fs::Permissions;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use neargate_aws_wire::auth::Authenticator;
 use neargate_aws_wire::serve::{Router as AwsRouter, RouterConfig};
-use neargate_control::acm::{self, AcmService, Authority};
+use neargate_control::acm::{AcmService, Authority};
 use neargate_control::clock::Clock;
 use neargate_control::codedeploy::{CodeDeployService, Deployer};
 use neargate_control::ecs::services::{Reconciler, ServiceBoard};
@@ -21,8 +23,9 @@ use neargate_control::lb::{LbApi, LbControl, LbSettings};
 use neargate_control::nodes::{NodeApi, NodeControl, NodeSettings};
 use neargate_control::secrets::Secrets;
 use neargate_control::state::State;
-use neargate_control::{ec2, ecr, ecs, elbv2, logs, sts};
+use neargate_control::{ec2, ecr, ecs, logs, sts};
 use neargate_domain::Scope;
+use neargate_files::private::FILE_MODE;
 use neargate_functions::RegisteredFunctions;
 use neargate_lb_api::lb_service_server::LbServiceServer;
 use neargate_log_store::LogStore;
@@ -32,7 +35,7 @@ use neargate_store::EmbeddedStore;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::images::RegistryImages;
-use crate::{health, housekeeping};
+use crate::{controllers, health, housekeeping};
 
 /// Base64 of ECR's largest layer part (20 MiB), and the JSON around it.
 const MAX_LAYER_PART_BODY: usize = 29 << 20;
@@ -68,6 +71,7 @@ pub struct Server {
     pub functions: Arc<dyn Functions>,
     pub logs: LogStore,
     pub registry: Arc<Registry>,
+    pub store: Arc<EmbeddedStore>,
     pub address: SocketAddr,
 }
 
@@ -103,7 +107,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         config.default_scope.clone(),
     );
     registry_config.create_on_push = config.create_repositories_on_push;
-    let registry = Registry::open(store, registry_config)
+    let registry = Registry::open(store.clone(), registry_config)
         .await
         .context("opening the registry")?;
     let images = Arc::new(RegistryImages {
@@ -160,11 +164,12 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         functions,
         logs: log_store,
         registry,
+        store,
         address,
     });
 
     serve_nodes(&server, &node_socket(&config.data_dir))?;
-    tokio::spawn(run_controllers(server.clone()));
+    controllers::start(&server);
     tokio::spawn(housekeeping::run(server.clone()));
     tokio::spawn(server.registry.clone().collect_forever());
     tokio::spawn(ecr::run_lifecycle_forever(
@@ -198,29 +203,6 @@ fn open_certificates(config: &ServerConfig) -> anyhow::Result<Certificates> {
     })
 }
 
-/// Reconcilers end only when the store fails under them: nothing can be trusted to go on then.
-async fn run_controllers(server: Arc<Server>) {
-    let controllers = async {
-        tokio::try_join!(
-            server.nodes.run(),
-            server.load_balancers.run(),
-            elbv2::drain::run(&server.state),
-            elbv2::activation::run(&server.state, &*server.data_plane),
-            acm::renewal::run(
-                &server.state,
-                &server.certificates.secrets,
-                &server.certificates.authority
-            ),
-            server.services.run(),
-            server.deployer.run(),
-        )
-    };
-    if let Err(error) = controllers.await {
-        tracing::error!(%error, "a controller cannot read or write the state; Neargate ends, tasks go on");
-        std::process::exit(1);
-    }
-}
-
 fn serve_nodes(server: &Arc<Server>, socket: &Path) -> anyhow::Result<()> {
     // Left by a server that was killed; the data directory's lock says that none runs.
     match std::fs::remove_file(socket) {
@@ -229,6 +211,7 @@ fn serve_nodes(server: &Arc<Server>, socket: &Path) -> anyhow::Result<()> {
     }
     let listener =
         UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
+    std::fs::set_permissions(socket, Permissions::from_mode(FILE_MODE))?;
     let nodes = NodeServiceServer::new(NodeApi(server.nodes.clone()));
     // What it reports grows with the number of targets, without bound.
     let load_balancers = LbServiceServer::new(LbApi(server.load_balancers.clone()))

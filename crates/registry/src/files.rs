@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use neargate_domain::Scope;
+use neargate_files::tree::remove_tree;
 
 use crate::digest::{Algorithm, Digest};
 use crate::name::{is_account, is_region};
@@ -99,7 +100,7 @@ impl BlobFiles {
     /// Removes everything.
     pub fn clear(&self) -> io::Result<()> {
         for name in names_in(&self.root)? {
-            fs::remove_dir_all(self.root.join(name))?;
+            remove_tree(&self.root.join(name))?;
         }
         Ok(())
     }

@@ -87,10 +87,11 @@ impl Registry {
         config: RegistryConfig,
     ) -> Result<Arc<Self>, RegistryError> {
         let files = Arc::new(BlobFiles::open(&config.root)?);
+        let uploads = Uploads::open(&files)?;
         let token_key = TokenKey::load(&*store).await?;
         Ok(Arc::new(Self {
             files,
-            uploads: Uploads::default(),
+            uploads,
             token_key,
             blob_lock: RwLock::new(()),
             seen: Mutex::default(),

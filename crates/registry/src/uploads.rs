@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use neargate_domain::Scope;
+use neargate_files::reserve;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::RegistryError;
+use crate::files::BlobFiles;
 use crate::limits::{
     MAX_LAYER_BYTES, MAX_OPEN_UPLOADS, MIN_PART_BYTES, UPLOAD_BATCH_BYTES, UPLOAD_LOCK_TIMEOUT,
 };
@@ -35,6 +37,20 @@ const REPOSITORY_HASH_DIGITS: usize = 16;
 pub struct Uploads(Mutex<HashMap<PathBuf, Arc<AsyncMutex<Session>>>>);
 
 impl Uploads {
+    /// Knows those that an earlier process left: they count, and may go on.
+    pub(crate) fn open(files: &BlobFiles) -> io::Result<Self> {
+        let mut sessions = HashMap::new();
+        for scope in files.registries()? {
+            for name in files.uploads(&scope)? {
+                let path = files.upload(&scope, &name);
+                let length = fs::metadata(&path)?.len();
+                let session = Session::new(path.clone(), length, None);
+                sessions.insert(path, Arc::new(AsyncMutex::new(session)));
+            }
+        }
+        Ok(Self(Mutex::new(sessions)))
+    }
+
     /// Forgets all uploads, whose files were removed.
     pub(crate) fn clear(&self) {
         self.0.lock().clear();
@@ -70,6 +86,8 @@ impl Session {
 
     /// Appends all chunks or, if the disk refuses, none.
     fn append(&mut self, file: &File, chunks: &[Bytes]) -> io::Result<()> {
+        let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        reserve::check_room(file, bytes)?;
         let mut at = self.offset;
         for chunk in chunks {
             if let Err(error) = file.write_all_at(chunk, at) {

@@ -301,6 +301,38 @@ async fn a_pull_is_recorded_once_a_day() {
     assert!(first.contains_key(&digest));
 }
 
+/// Without this each restart would give a client as many uploads again.
+#[tokio::test]
+async fn uploads_of_before_a_restart_count() {
+    let f = Fixture::new().await;
+    f.create("app").await;
+    let started = f.call(Method::POST, "/v2/app/blobs/uploads/", "").await;
+    assert_eq!(started.status, StatusCode::ACCEPTED);
+    let uploads = f.dir.path().join("registry/000000000000/us-east-1/uploads");
+    let left = std::fs::read_dir(&uploads).expect("listed").count();
+    for number in left..neargate_registry::MAX_OPEN_UPLOADS {
+        std::fs::write(uploads.join(number.to_string()), "").expect("written");
+    }
+    let Fixture {
+        dir,
+        registry,
+        router,
+    } = f;
+    drop((registry, router));
+    let f = Fixture::on(dir, |_| {}).await;
+    let refused = f.call(Method::POST, "/v2/app/blobs/uploads/", "").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    let location = started.header("location");
+    let goes_on = f.call(Method::PATCH, location, "01234").await;
+    assert_eq!(goes_on.status, StatusCode::ACCEPTED);
+    assert_eq!(
+        f.call(Method::DELETE, location, "").await.status,
+        StatusCode::NO_CONTENT
+    );
+    let begun = f.call(Method::POST, "/v2/app/blobs/uploads/", "").await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED);
+}
+
 /// Without this the client of a full registry would see a broken connection, and the next push a corrupt upload.
 #[test]
 fn a_full_disk_is_an_error_and_the_upload_goes_on_when_there_is_space() {
@@ -341,6 +373,19 @@ fn a_full_disk_is_an_error_and_the_upload_goes_on_when_there_is_space() {
         assert!(String::from_utf8_lossy(&full.body).contains("disk is full"));
         let status = f.call(Method::GET, &location, "").await;
         assert_eq!(status.header("range"), "0-4");
+        // One that is never ended leaves what is reserved.
+        let endless = f.call(Method::POST, "/v2/app/blobs/uploads/", "").await;
+        let endless = endless.header("location").to_owned();
+        while f
+            .call(Method::PATCH, &endless, vec![b'x'; 64 << 10])
+            .await
+            .status
+            == StatusCode::ACCEPTED
+        {}
+        let disk = nix::sys::statvfs::statvfs(&blobs).expect("a disk");
+        let free = disk.blocks_available() * disk.fragment_size();
+        assert!((200 << 10..300 << 10).contains(&free), "{free}");
+        f.call(Method::DELETE, &endless, "").await;
         std::fs::remove_file(&ballast).expect("the ballast");
         let mut content = b"01234".to_vec();
         content.extend(vec![b'x'; 2 << 20]);

@@ -149,6 +149,8 @@ pub(crate) struct Exec {
 /// To be called before the process has started any thread: it forks and joins namespaces. Returns in the calling
 /// process only; the container's processes never come back here.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    // Mount points that are made, and files of the container's processes, are not Neargate's own.
+    neargate_files::private::usual_umask();
     let args = std::iter::once(OsString::from("neargate oci-runtime")).chain(args);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

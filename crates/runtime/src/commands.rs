@@ -8,6 +8,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
+use neargate_files::private;
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -139,6 +140,11 @@ fn build(global: &Global, create: Create) -> Result<Container> {
         )
     };
     let bundle = std::fs::canonicalize(&create.bundle).map_err(no_bundle)?;
+    if let Some(pid_file) = &create.pid_file {
+        // With the modes of the container's files it would be everybody's.
+        private::create(pid_file)
+            .map_err(|error| RuntimeError::internal("cannot write the pid file", error))?;
+    }
     let builder = ContainerBuilder::new(create.id.clone(), SyscallType::default())
         .validate_id()
         .and_then(|builder| builder.with_root_path(global.root.clone()))

@@ -16,6 +16,7 @@ use std::path::Path;
 use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
 };
+use neargate_files::private;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag,
@@ -63,9 +64,9 @@ fn read_cache(path: &Path, text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn write_cache(dir: &Path, path: &Path, text: &[u8], program: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
+    private::make_dir(dir)?;
     let draft = path.with_extension(std::process::id().to_string());
-    let mut file = File::create(&draft)?;
+    let mut file = private::create(&draft)?;
     file.write_all(&(text.len() as u64).to_le_bytes())?;
     file.write_all(text)?;
     file.write_all(program)?;

@@ -42,7 +42,7 @@ impl StagedBundle {
 
 impl Drop for StagedBundle {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = neargate_files::tree::remove_tree(&self.dir);
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use neargate_files::tree::remove_tree;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -46,7 +47,7 @@ impl Claim {
                 continue;
             }
             if entry.file_type()?.is_dir() {
-                std::fs::remove_dir_all(entry.path())?;
+                remove_tree(&entry.path())?;
             } else {
                 std::fs::remove_file(entry.path())?;
             }

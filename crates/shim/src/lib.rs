@@ -33,6 +33,7 @@ mod poller;
 mod run;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// `neargate shim ARGS`; `args` is without the program's name and the subcommand's.
@@ -41,13 +42,15 @@ use std::process::ExitCode;
 /// may be open. Returns in the caller's process when the shim listens on its socket (success) or could not begin;
 /// `--foreground` keeps it in the caller's process.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    neargate_files::private::own_umask();
     let outcome = args::Args::parse(args)
         .map_err(daemon::ShimError::from)
         .and_then(daemon::start);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("neargate shim: {error}");
+            // Nobody may read it.
+            let _ = writeln!(std::io::stderr(), "neargate shim: {error}");
             ExitCode::FAILURE
         }
     }

@@ -14,11 +14,12 @@ use rcgen::{
 };
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 
-use crate::secrets::{Secret, Secrets, SecretsError, write_private};
+use crate::secrets::{Secret, Secrets, SecretsError};
 
 /// Names the sealed key's owner.
 const OWNER: &str = "neargate/certificate-authority";
 const ORGANIZATION: &str = "Neargate";
+const PEM_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// 13 months. Source: ACM guide, acm-certificate-characteristics, "Validity period".
@@ -55,7 +56,9 @@ pub enum AuthorityError {
     Certificate(#[from] rcgen::Error),
     #[error("an RSA key cannot be made: {0}")]
     Rsa(String),
-    #[error("the certificate authority's private key is not text")]
+    #[error(
+        "the certificate authority's files are damaged. Put copies of them back, or remove them: a new authority is made then, whose certificate clients must be given again"
+    )]
     Damaged,
 }
 
@@ -66,9 +69,10 @@ impl Authority {
         secrets: &Secrets,
         now: Timestamp,
     ) -> Result<Self, AuthorityError> {
-        std::fs::create_dir_all(directory)?;
+        neargate_files::private::make_dir(directory)?;
         let (pem_path, key_path) = (directory.join("ca.pem"), directory.join("ca.key.sealed"));
         match std::fs::read_to_string(&pem_path) {
+            Ok(pem) if !pem.contains(PEM_CERTIFICATE) => Err(AuthorityError::Damaged),
             Ok(certificate_pem) => {
                 let sealed = std::fs::read_to_string(&key_path)?;
                 let sealed = serde_json::from_str(&sealed).map_err(|_| AuthorityError::Damaged)?;
@@ -86,8 +90,8 @@ impl Authority {
                 let sealed = secrets.seal(OWNER, key.serialize_pem().as_bytes())?;
                 let sealed = serde_json::to_vec(&sealed).map_err(|_| AuthorityError::Damaged)?;
                 // The certificate last: it says that both are there.
-                write_private(&key_path, &sealed)?;
-                write_private(&pem_path, certificate_pem.as_bytes())?;
+                neargate_files::replace(&key_path, &sealed)?;
+                neargate_files::replace(&pem_path, certificate_pem.as_bytes())?;
                 Ok(Self {
                     certificate_pem,
                     issuer: Issuer::new(params, key),

@@ -3,17 +3,22 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use neargate_files::tree::remove_tree;
 use neargate_node_api::{TaskObserved, TaskPhase, TaskSpec};
 use neargate_shim::claim::Claim;
 
 use super::shim_link::ShimLink;
+use super::shims;
 use super::task::{Entry, TaskActor, Wanted, remove_host_state, report_of_ended};
 use super::{AgentError, Host, files, start};
 
 /// Between two looks at a shim that is beginning, which takes it some milliseconds.
 const SHIM_BEGIN_PAUSE: Duration = Duration::from_millis(10);
+/// How long a shim may take to begin, on a machine that is starved. One that has its directory and does not listen after
+/// that never will: its socket was removed.
+const SHIM_BEGIN_WAIT: Duration = Duration::from_secs(10);
 
 /// Makes actors of the tasks on disk, takes over the addresses of load balancers, and removes from the host what belongs
 /// to none. Answers which addresses of load balancers are there.
@@ -37,6 +42,7 @@ pub async fn adopt_all(host: &Arc<Host>) -> Result<HashSet<String>, AgentError> 
             None => discard(host, &task_id).await,
         }
     }
+    shims::kill_others(&host.paths.tasks, &adopted);
     for task_id in host.cgroups.existing_tasks()? {
         if !adopted.contains(&task_id) {
             remove_host_state(host, &task_id).await;
@@ -90,6 +96,7 @@ enum Found {
 
 /// The shim of a task. One that the killed node was just starting is waited for.
 async fn find_shim(dir: &Path) -> Found {
+    let began = Instant::now();
     loop {
         if let Ok(link) = ShimLink::connect(dir).await {
             return Found::Running(link);
@@ -97,7 +104,14 @@ async fn find_shim(dir: &Path) -> Found {
         match Claim::take(dir) {
             Ok(Some(claim)) => return Found::Ended(Some(claim)),
             // It listens soon, or dies; nothing tells which but looking again.
-            Ok(None) => tokio::time::sleep(SHIM_BEGIN_PAUSE).await,
+            Ok(None) if began.elapsed() < SHIM_BEGIN_WAIT => {
+                tokio::time::sleep(SHIM_BEGIN_PAUSE).await;
+            }
+            Ok(None) => {
+                tracing::error!(dir = %dir.display(), "a task's supervisor cannot be reached and is killed");
+                shims::kill(dir);
+                return Found::Ended(None);
+            }
             Err(error) => {
                 tracing::error!(dir = %dir.display(), %error, "a task's directory cannot be locked");
                 return Found::Ended(None);
@@ -145,10 +159,11 @@ fn spawn(
     host: &Arc<Host>,
     task_id: &str,
     spec: TaskSpec,
-    report: TaskObserved,
+    mut report: TaskObserved,
     entry: Entry,
     wanted: Wanted,
 ) {
+    host.host_paths.hide_in(&mut report);
     host.reports.put(report.clone());
     let handle = TaskActor::spawn(
         host.clone(),
@@ -164,13 +179,16 @@ fn spawn(
 async fn discard(host: &Arc<Host>, task_id: &str) {
     // Held until the directory is gone, so that no shim begins in it.
     let _claim = match find_shim(&host.paths.task(task_id)).await {
-        // Without a record nobody may talk to it; it ends with its cgroup.
-        Found::Running(_) => None,
+        // Without a record nobody can tell it anything, and its containers end with their cgroup.
+        Found::Running(_) => {
+            shims::kill(&host.paths.task(task_id));
+            None
+        }
         Found::Ended(claim) => claim,
     };
     start::end_pid_namespace(&host.paths.task(task_id));
     remove_host_state(host, task_id).await;
-    if let Err(error) = std::fs::remove_dir_all(host.paths.task(task_id)) {
+    if let Err(error) = remove_tree(&host.paths.task(task_id)) {
         tracing::warn!(task = task_id, %error, "a half-made task's directory is left");
     }
 }

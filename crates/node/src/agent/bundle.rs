@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use neargate_cgroup::TaskCgroup;
+use neargate_files::private;
 use neargate_node_api as node;
 use neargate_runtime::spec::{
     self, Bind, ContainerSettings, ImageConfig, Placement, Tmpfs, Ulimit,
@@ -18,6 +19,10 @@ use crate::network::TaskFiles;
 
 /// Processes in one container. Fargate has no documented number; this one stops a fork bomb before the host feels it.
 const PIDS_LIMIT: i64 = 32_768;
+
+/// What `max-buffer-size` of a log can be at most. The buffer is on the disk that all tasks share, where Fargate's is in
+/// the task's own memory; this is minutes of a busy container's lines.
+const MAX_LOG_BUFFER_BYTES: u64 = 256 << 20;
 
 /// A container with everything that its bundle needs.
 pub struct Prepared<'a> {
@@ -46,7 +51,7 @@ impl TaskDir<'_> {
 
     /// Files that each container of the task sees at the same place.
     pub fn write_network_files(&self, files: &TaskFiles) -> io::Result<()> {
-        fs::create_dir_all(self.root.join("network"))?;
+        private::make_dir(&self.root.join("network"))?;
         for (name, content) in [
             ("hosts", &files.hosts),
             ("resolv.conf", &files.resolv_conf),
@@ -62,11 +67,12 @@ impl TaskDir<'_> {
 
     /// Task-scoped volumes begin empty, mode 0755, owned by root (developer guide, "Bind mounts").
     pub fn make_volumes(&self, names: &[String]) -> io::Result<()> {
+        if !names.is_empty() {
+            private::make_dir(&self.root.join("volumes"))?;
+        }
         for name in names {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(self.volume(name))?;
+            fs::create_dir(self.volume(name))?;
+            fs::set_permissions(self.volume(name), fs::Permissions::from_mode(0o755))?;
         }
         Ok(())
     }
@@ -263,7 +269,7 @@ fn container_spec(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> shim::Container
                 shim::LogMode::Blocking
             } else {
                 shim::LogMode::NonBlocking {
-                    max_buffer_bytes: logs.max_buffer_bytes,
+                    max_buffer_bytes: logs.max_buffer_bytes.min(MAX_LOG_BUFFER_BYTES),
                 }
             },
             multiline_pattern: Some(logs.multiline_pattern.clone()).filter(|p| !p.is_empty()),

@@ -1,10 +1,12 @@
 //! What a node keeps of a task on disk: what it was told, and how far it is. Protocol messages, each in a file that is
-//! replaced whole.
+//! replaced whole. Not synced: after a crash of the machine no task runs any more, and one whose files cannot be read is
+//! taken for one that the node never heard of.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use neargate_files::replace_unsynced;
 use neargate_node_api::{TaskObserved, TaskSpec};
 use prost::Message as _;
 
@@ -19,7 +21,7 @@ pub fn save_spec(task_dir: &Path, spec: &TaskSpec) -> io::Result<()> {
         image.username.clear();
         image.password.clear();
     }
-    replace(&task_dir.join(SPEC), &spec.encode_to_vec())
+    replace_unsynced(&task_dir.join(SPEC), &spec.encode_to_vec())
 }
 
 pub fn load_spec(task_dir: &Path) -> io::Result<TaskSpec> {
@@ -27,18 +29,9 @@ pub fn load_spec(task_dir: &Path) -> io::Result<TaskSpec> {
 }
 
 pub fn save_report(task_dir: &Path, report: &TaskObserved) -> io::Result<()> {
-    replace(&task_dir.join(REPORT), &report.encode_to_vec())
+    replace_unsynced(&task_dir.join(REPORT), &report.encode_to_vec())
 }
 
 pub fn load_report(task_dir: &Path) -> io::Result<TaskObserved> {
     Ok(TaskObserved::decode(&*fs::read(task_dir.join(REPORT))?)?)
-}
-
-/// Replaces a file in one step, so that a crash leaves the old or the new one. Not synced: after a crash of the machine
-/// no task runs any more, and what these files say of them is then looked up anew.
-pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    fs::rename(temporary, path)
 }

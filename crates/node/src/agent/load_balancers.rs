@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use tokio::sync::watch;
 
-use super::{Host, files};
+use super::Host;
 
 /// Pause before an interface is tried again that could not be made, unless something changes sooner.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl LoadBalancers {
             if let Some(records) = &desired.dns_records {
                 told.dns_records = Some(records.clone());
             }
-            if let Err(error) = files::replace(&self.path, &told.encode_to_vec()) {
+            if let Err(error) = neargate_files::replace(&self.path, &told.encode_to_vec()) {
                 tracing::warn!(%error, "a restart of the node will not know its load balancers' addresses");
             }
         }

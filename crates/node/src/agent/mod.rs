@@ -9,31 +9,40 @@ mod adopt;
 mod bundle;
 pub mod config;
 mod files;
+mod host_paths;
 mod link;
 mod load_balancers;
 mod logs;
 mod reports;
 mod shim_link;
+mod shims;
 mod start;
 mod storage;
 mod task;
+mod unlinked;
 mod volumes;
+mod walls;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use neargate_cgroup::Cgroups;
+use neargate_files::private;
+use neargate_files::tree::remove_tree;
 use neargate_node_api as node;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use self::config::{AgentConfig, Identity, Paths};
+use self::host_paths::HostPaths;
 use self::load_balancers::LoadBalancers;
 use self::logs::LogShipper;
 use self::reports::Reports;
 use self::task::{Entry, TaskActor, TaskHandle, Wanted};
+use self::walls::Wall;
 use crate::images::{GcPolicy, ImageStore, Limits};
 use crate::network::{Network, NetworkConfig};
 
@@ -59,6 +68,8 @@ pub struct Host {
     pub policies: watch::Sender<u64>,
     pub load_balancers: LoadBalancers,
     pub storage: storage::Counter,
+    host_paths: HostPaths,
+    walls: [Wall; 2],
     tasks: Mutex<HashMap<String, TaskHandle>>,
     /// ARNs of tasks that an earlier process had begun to make, by id: they wait for the server to send them again.
     half_made: Mutex<HashMap<String, String>>,
@@ -93,6 +104,7 @@ pub async fn run(
     tokio::select! {
         () = shutdown => {}
         () = collect_images(&host) => {}
+        () = host.storage.watch_disk(&host.paths.tasks) => {}
     }
     let clean = host.config.clean_on_exit;
     if clean {
@@ -109,15 +121,29 @@ pub async fn run(
 
 impl Host {
     async fn open(config: AgentConfig) -> Result<Self, AgentError> {
-        let directory = |path: &std::path::Path| {
+        let directory = |path: &Path| {
             let path = path.display().to_string();
             move |source| AgentError::Directory { path, source }
         };
         let identity =
             Identity::load_or_create(&config.data_dir).map_err(directory(&config.data_dir))?;
         let paths = Paths::new(&config, &identity);
-        for path in [&paths.tasks, &paths.run, &paths.runtime_root()] {
-            std::fs::create_dir_all(path).map_err(directory(path))?;
+        private::tighten(&config.data_dir, &|path| {
+            is_of_containers(&config.data_dir, path)
+        })
+        .map_err(directory(&config.data_dir))?;
+        // Of all instances on this machine, which are root's all.
+        let all = paths.run.parent().unwrap_or(&paths.run);
+        let runtime = paths.runtime_root();
+        for path in [all, &paths.run, &runtime, &paths.tasks, &paths.images] {
+            private::make_dir(path).map_err(directory(path))?;
+        }
+        let walls = [
+            Wall::new(&paths.images, &paths.run, "images"),
+            Wall::new(&paths.tasks, &paths.run, "tasks"),
+        ];
+        for wall in &walls {
+            wall.raise().map_err(directory(&config.data_dir))?;
         }
         let images =
             ImageStore::open(&paths.images, Limits::default()).map_err(|error| match error {
@@ -145,6 +171,8 @@ impl Host {
             policies: watch::Sender::new(0),
             load_balancers,
             storage: storage::Counter::default(),
+            host_paths: HostPaths::new(&config),
+            walls,
             tasks: Mutex::default(),
             half_made: Mutex::default(),
             config,
@@ -223,7 +251,7 @@ impl Host {
         }
         if let Some(arn) = self.half_made.lock().remove(task_id) {
             self.reports.remove(&arn);
-            if let Err(error) = std::fs::remove_dir_all(self.paths.task(task_id)) {
+            if let Err(error) = remove_tree(&self.paths.task(task_id)) {
                 tracing::warn!(task = task_id, %error, "a task's directory could not be removed");
             }
         }
@@ -305,16 +333,39 @@ async fn close(host: Arc<Host>) -> Result<(), AgentError> {
     if let Err(error) = host.cgroups.remove_instance() {
         tracing::warn!(%error, "control groups are left");
     }
+    for wall in &host.walls {
+        if let Err(error) = wall.remove() {
+            tracing::warn!(%error, "a mount of the node's directory is left");
+        }
+    }
     let run = host.paths.run.clone();
     // Actors and the link have ended, and nobody else keeps the host.
     match Arc::try_unwrap(host) {
         Ok(host) => host.network.close().await?,
         Err(_) => tracing::error!("the network is in use and stays; the next start sweeps it"),
     }
-    std::fs::remove_dir_all(&run).map_err(|source| AgentError::Directory {
+    remove_tree(&run).map_err(|source| AgentError::Directory {
         path: run.display().to_string(),
         source,
     })
+}
+
+/// What of a node's directory belongs to images and containers, whose modes are theirs.
+fn is_of_containers(data_dir: &Path, path: &Path) -> bool {
+    let Ok(path) = path.strip_prefix(data_dir) else {
+        return false;
+    };
+    let names: Vec<_> = path
+        .iter()
+        .map(|name| name.to_str().unwrap_or(""))
+        .collect();
+    matches!(
+        names[..],
+        ["images", "empty" | "tmp"]
+            | ["images", "layers", _, "fs"]
+            | ["tasks", _, "volumes" | "network", _]
+            | ["tasks", _, "containers", _, "rootfs" | "upper" | "work"]
+    )
 }
 
 /// `arn:aws:ecs:<region>:<account>:task/<cluster>/<id>`; the id names directories, so it must have its form.

@@ -1,12 +1,12 @@
 //! Makes everything that a task needs, and starts its shim.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
 use neargate_cgroup::{CpuQuota, TaskCgroup, TaskLimits};
+use neargate_files::private;
 use neargate_node_api as node;
 use neargate_shim::spec::RuntimeCommand;
 
@@ -132,11 +132,7 @@ pub fn launch(
             )
         })?;
         let container_dir = dir.container(&container.name);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o711)
-            .create(&container_dir)
-            .map_err(StartError::task)?;
+        private::make_dir(&container_dir).map_err(StartError::task)?;
         let rootfs = host
             .images
             .mount_rootfs(image, &container_dir)
@@ -175,7 +171,7 @@ pub fn launch(
         &host.identity.instance,
     );
     let text = serde_json::to_vec(&shim).map_err(StartError::task)?;
-    super::files::replace(&root.join("shim.json"), &text).map_err(StartError::task)?;
+    neargate_files::replace_unsynced(&root.join("shim.json"), &text).map_err(StartError::task)?;
     spawn_shim(host, &root)
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neargate_domain::task::{ContainerStatus, StopCode};
+use neargate_files::private;
+use neargate_files::tree::remove_tree;
 use neargate_node_api as node;
 use neargate_node_api::{ContainerObserved, TaskObserved, TaskPhase};
 use neargate_shim::protocol::{Event, Request};
@@ -113,8 +115,8 @@ impl TaskActor {
     }
 
     async fn begin(&mut self) {
-        if let Err(error) = std::fs::create_dir_all(self.dir())
-            .and_then(|()| files::save_spec(&self.dir(), &self.spec))
+        if let Err(error) =
+            private::make_dir(&self.dir()).and_then(|()| files::save_spec(&self.dir(), &self.spec))
         {
             self.fail(&StartError::task(format_args!(
                 "the node cannot write to its data directory: {error}"
@@ -209,8 +211,10 @@ impl TaskActor {
         }
         let mut stop_sent = false;
         let storage = self.host.storage.clone();
+        // For what its processes have open; without it the rest is counted.
+        let cgroup = self.host.cgroups.task(&self.task_id).ok();
         let mut exceeded =
-            std::pin::pin!(storage.exceeded(self.dir(), self.spec.ephemeral_storage_gib));
+            std::pin::pin!(storage.exceeded(self.dir(), cgroup, self.spec.ephemeral_storage_gib));
         loop {
             let wants_stop = *self.wanted.borrow_and_update() != Wanted::Run;
             if wants_stop && !stop_sent {
@@ -323,7 +327,8 @@ impl TaskActor {
         advance(&mut self.report, phase);
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.host.host_paths.hide_in(&mut self.report);
         if let Err(error) = files::save_report(&self.dir(), &self.report) {
             tracing::error!(task = self.task_id, %error, "the task's report is not on disk");
         }
@@ -337,10 +342,9 @@ impl TaskActor {
     async fn forget(&mut self) {
         self.host.logs.forget(&self.task_id, &self.spec).await;
         let dir = self.dir();
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
+        let removed = tokio::task::spawn_blocking(move || remove_tree(&dir)).await;
         match removed {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
             other => tracing::warn!(
                 task = self.task_id,
                 ?other,
@@ -405,11 +409,7 @@ fn remove_runtime_state(host: &Host, task_id: &str, problems: &mut Vec<String>) 
         .flatten()
         .flatten();
     for entry in entries.filter(|e| e.file_name().to_string_lossy().starts_with(task_id)) {
-        problems.extend(
-            std::fs::remove_dir_all(entry.path())
-                .err()
-                .map(|e| e.to_string()),
-        );
+        problems.extend(remove_tree(&entry.path()).err().map(|e| e.to_string()));
     }
 }
 

@@ -16,9 +16,6 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use super::bundle::{Prepared, TaskDir};
 use super::start::StartError;
 
-/// Deeper trees are refused: each level is a call of this module's recursion.
-const MAX_DEPTH: usize = 256;
-
 /// Fills the volumes that a container is the first to use. Nothing of the task runs yet, so the trees stand still.
 pub fn fill(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> Result<(), StartError> {
     let name = &prepared.container.name;
@@ -68,30 +65,32 @@ fn fill_one(rootfs: &Path, inside: &str, volume: &Path) -> io::Result<()> {
     };
     // With a dot, so that the directory is meant and not the link to it.
     let path = PathBuf::from(format!("/proc/self/fd/{}/.", source.as_raw_fd()));
-    copy_contents(&path, volume, MAX_DEPTH)?;
+    copy_contents(&path, volume)?;
     take_attributes(&path, volume)
 }
 
-fn copy_contents(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
-    if depth == 0 {
-        return Err(io::Error::other("directories are nested too deeply"));
-    }
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            fs::create_dir(&to)?;
-            copy_contents(&from, &to, depth - 1)?;
-        } else if kind.is_file() {
-            fs::copy(&from, &to)?;
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(&from)?, &to)?;
-        } else {
-            // Sockets and devices of an image mean nothing in a volume.
-            continue;
+/// A list and not recursion, so that neither depth nor number costs stack or open files. What lies deeper than a path is
+/// long fails by that.
+fn copy_contents(from: &Path, to: &Path) -> io::Result<()> {
+    let mut directories = vec![(from.to_owned(), to.to_owned())];
+    while let Some((from, to)) = directories.pop() {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                fs::create_dir(&to)?;
+                directories.push((from.clone(), to.clone()));
+            } else if kind.is_file() {
+                fs::copy(&from, &to)?;
+            } else if kind.is_symlink() {
+                symlink(fs::read_link(&from)?, &to)?;
+            } else {
+                // Sockets and devices of an image mean nothing in a volume.
+                continue;
+            }
+            take_attributes(&from, &to)?;
         }
-        take_attributes(&from, &to)?;
     }
     Ok(())
 }
@@ -151,6 +150,21 @@ mod tests {
             Path::new("/etc/passwd"),
             "links are copied, not followed"
         );
+    }
+
+    #[test]
+    fn a_tree_as_deep_as_a_path_is_copied() {
+        let dir = tree();
+        let (rootfs, volume) = (dir.path().join("rootfs"), dir.path().join("volume"));
+        let deep = "d/".repeat(1500);
+        fs::create_dir_all(rootfs.join("data").join(&deep)).expect("made");
+        let copied = std::thread::Builder::new()
+            .stack_size(64 << 10)
+            .spawn(move || {
+                fill_one(&rootfs, "/data", &volume).expect("filled");
+                volume.join(deep).is_dir()
+            });
+        assert!(copied.expect("a thread").join().expect("no overflow"));
     }
 
     #[test]

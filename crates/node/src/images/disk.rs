@@ -19,9 +19,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use neargate_files::tree::remove_tree;
 use serde::{Deserialize, Serialize};
 
-use super::tree::remove_tree;
 use super::{Digest, Image, Platform};
 
 const LAYER_MARK: &str = "layer.json";

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use neargate_files::tree::remove_tree;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -25,7 +26,6 @@ use rustix::mount::{
     unmount,
 };
 
-use super::tree::remove_tree;
 use super::{Digest, Image, ImageStore};
 
 /// What `mount` and the console show as the device.
@@ -55,15 +55,6 @@ impl MountError {
             source: source.into(),
         }
     }
-}
-
-/// What a container wrote into its root.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// On disk, which is less than the length of a file with holes.
-    pub bytes: u64,
-    /// Files, directories and links.
-    pub entries: u64,
 }
 
 impl ImageStore {
@@ -136,15 +127,6 @@ pub fn remove_rootfs(container_dir: &Path) -> Result<(), MountError> {
         remove_tree(&path).map_err(|error| MountError::new("cannot remove", &path, error))?;
     }
     Ok(())
-}
-
-/// Counts what a container wrote, for the accounting of ephemeral storage. It walks the whole tree.
-///
-/// The kernel enforces nothing here: overlayfs has no size, and a project quota needs a file system that was mounted
-/// with them. Who wants to enforce a limit asks this now and then and stops the task. An error means a tree that
-/// cannot be counted, for example one deeper than any path.
-pub fn rootfs_usage(container_dir: &Path) -> io::Result<Usage> {
-    super::tree::usage(&container_dir.join("upper"))
 }
 
 struct Overlay {

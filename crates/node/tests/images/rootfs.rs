@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use neargate_node::images::{ImageStore, PulledImage, remove_rootfs, rootfs_usage, unmount_rootfs};
+use neargate_files::tree;
+use neargate_node::images::{ImageStore, PulledImage, remove_rootfs, unmount_rootfs};
 use neargate_testkit::image::{Image, ImageBuilder, Layer};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -94,7 +95,7 @@ async fn layers_are_stacked_and_writes_stay_in_the_container() {
             Some("above"),
             "another container sees nothing of it"
         );
-        let usage = rootfs_usage(&containers[0]).expect("counted");
+        let usage = tree::usage(&containers[0].join("upper"), u64::MAX).expect("counted");
         assert!((100_000..120_000).contains(&usage.bytes), "{usage:?}");
 
         assert_eq!(

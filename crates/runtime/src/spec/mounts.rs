@@ -114,7 +114,8 @@ pub(super) fn mounts(tmpfs: &[Tmpfs], binds: &[Bind]) -> Result<Vec<Value>, Spec
     for bind in binds {
         let destination = checked(&bind.destination)?;
         let access = if bind.read_only { "ro" } else { "rw" };
-        let options = ["rbind", "rprivate", access];
+        // On the machine they lie where set-user-id bits and devices mean nothing; in the container they do.
+        let options = ["rbind", "rprivate", access, "rsuid", "rdev"];
         let mount = json!({ "destination": destination, "type": "bind", "source": bind.source, "options": options });
         put(&mut all, destination, mount);
     }

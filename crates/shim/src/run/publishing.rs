@@ -107,8 +107,10 @@ impl Shim {
         self.published.json = serde_json::to_string(&state).unwrap_or_default();
         self.published.last = Some(state);
         self.published.retry_at = None;
-        if let Err(error) = files::replace(Path::new(files::STATE), self.published.json.as_bytes())
-        {
+        if let Err(error) = neargate_files::replace_unsynced(
+            Path::new(files::STATE),
+            self.published.json.as_bytes(),
+        ) {
             super::note("cannot write state.json", error);
             self.published.retry_at = Some(now.after(WRITE_RETRY));
         }
@@ -142,7 +144,7 @@ impl Shim {
     /// Exit codes are made to survive the host. After everybody was told, because a busy disk takes its time.
     pub(super) fn sync(&mut self) {
         if std::mem::take(&mut self.published.sync_due)
-            && let Err(error) = files::sync(Path::new(files::STATE))
+            && let Err(error) = neargate_files::sync(Path::new(files::STATE))
         {
             super::note("cannot sync state.json", error);
         }

@@ -16,6 +16,9 @@ use crate::spec::{ContainerSpec, RuntimeCommand};
 /// Read from the end of the runtime's log; its last line tells what went wrong.
 const MAX_LOG_BYTES: usize = 16 * 1024;
 
+/// A log that has grown over this, by a health check that fails to run for months, begins anew.
+const MAX_LOG_FILE_BYTES: u64 = 256 * 1024;
+
 /// What a runtime command's streams are.
 pub(super) struct Streams {
     pub stdin: Stdio,
@@ -48,6 +51,13 @@ pub(super) fn spawn<'a>(
     args: impl IntoIterator<Item = &'a OsStr>,
     streams: Streams,
 ) -> io::Result<i32> {
+    if log
+        .metadata()
+        .is_ok_and(|found| found.len() > MAX_LOG_FILE_BYTES)
+    {
+        // What is read of it is what the next command says.
+        let _ = fs::remove_file(log);
+    }
     let mut command = Command::new(&runtime.program);
     command
         .args(&runtime.args)

@@ -6,10 +6,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use neargate_files::reserve;
+
 use super::backlog::Backlog;
 use super::record::Batch;
 use super::{END, segment_path};
-use crate::files;
 
 struct Segment {
     first_sequence: u64,
@@ -55,6 +56,8 @@ impl SpoolWriter {
             return Ok(());
         }
         let (file, offset) = self.writable_segment()?;
+        // A batch may reach into the reserve: what a container says at once is little.
+        reserve::check_room(file, 0)?;
         let (written, error) = write_up_to(file, batch.bytes(), offset);
         let (events, bytes) = match &error {
             None => (batch.events(), batch.bytes().len()),
@@ -151,7 +154,7 @@ impl SpoolWriter {
     pub fn close(&mut self) -> io::Result<()> {
         self.file = None;
         let end = self.next_sequence.to_string();
-        files::replace(&self.dir.join(END), end.as_bytes())
+        neargate_files::replace_unsynced(&self.dir.join(END), end.as_bytes())
     }
 }
 

@@ -14,6 +14,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
@@ -40,6 +41,11 @@ impl EmbeddedStore {
             queue: GroupCommit::new(Arc::clone(&writer)),
             writer,
         })
+    }
+
+    /// Whether the disk did not take the last write.
+    pub fn is_refusing(&self) -> bool {
+        self.writer.refusing.load(Ordering::Relaxed)
     }
 
     fn ensure_keeper(&self) {

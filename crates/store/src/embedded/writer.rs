@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use neargate_group_commit::{Commit, GroupCommit};
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub(super) struct Writer {
     /// A lease was granted or may end earlier than the keeper expects.
     pub(super) leases_changed: Arc<Notify>,
     pub(super) keeper_runs: AtomicBool,
+    /// The last group was not written.
+    pub(super) refusing: AtomicBool,
     /// `None`: closed. Held while a group is written.
     disk: Mutex<Option<Disk>>,
 }
@@ -35,6 +37,7 @@ impl Writer {
             revision,
             leases_changed: Arc::default(),
             keeper_runs: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             disk: Mutex::new(Some(disk)),
         }))
     }
@@ -74,12 +77,15 @@ impl Commit for Writer {
                 .into_iter()
                 .map(|command| draft.add(&view, command))
                 .collect();
-            if draft.durable_changes
-                && let Err(error) = disk.write(&view, &draft)
-            {
-                tracing::error!(%error, "a group of transactions was refused");
-                // Also those that were only refused by a compare: they may have seen changes that did not come to be.
-                return (0..count).map(|_| Err(refused(&error))).collect();
+            if draft.durable_changes {
+                let written = disk.write(&view, &draft);
+                self.refusing.store(written.is_err(), Ordering::Relaxed);
+                if let Err(error) = written {
+                    tracing::error!(%error, "a group of transactions was refused");
+                    // Also those that were only refused by a compare: they may have seen changes that did not come to
+                    // be.
+                    return (0..count).map(|_| Err(refused(&error))).collect();
+                }
             }
             (draft, outcomes)
         };

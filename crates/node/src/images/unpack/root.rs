@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use neargate_files::tree::remove_tree_at;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, XattrFlags, fsetxattr, fstatvfs,
     futimens, linkat, makedev, mkdirat, mknodat, open, openat, openat2, readlinkat, statat,
@@ -21,7 +22,6 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::super::tree::remove_tree_at;
 use super::attributes::times;
 use super::meter::Meter;
 use super::{UnpackError, error};

@@ -168,8 +168,7 @@ impl Reconciler {
                         Err(PassError::Overtaken) => {
                             due.set(key, Some(self.state.now().plus_millis(OVERTAKEN_MILLIS)));
                         }
-                        Err(PassError::State(error)) => return Err(error),
-                        Err(error @ PassError::Refused(_)) => {
+                        Err(error @ (PassError::Refused(_) | PassError::State(_))) => {
                             tracing::warn!(service = key, %error, "a service could not be reconciled");
                             due.set(key, Some(self.later()));
                         }
