@@ -1,16 +1,22 @@
-//! Which devices a task may open, on cgroup v2.
+//! Which devices a container may make and open: the memory devices that are harmless, and terminals of its own.
 //!
-//! On v1 the OCI runtime writes `devices.allow` and `devices.deny`. v2 has no such files: a BPF program attached to
-//! the group decides. libcontainer leaves that out unless it is built with libbpf, and a container's root has
-//! CAP_MKNOD: it could make a node for the host's disk and read it. So the task's group carries the program, for all
-//! containers below it, whatever runtime makes them. The program is thirty instructions, written out here.
+//! A container's root has CAP_MKNOD: without this it makes a node for the host's disk and reads it. Making is refused
+//! like opening, since a node that lies in a layer or volume is on the host's disk as well. OCI runtimes allow more by
+//! themselves, libcontainer (0.7) the host's console (5:1) and tun (10:200).
+//!
+//! On v1 the OCI runtime writes `devices.allow` and `devices.deny` of the container's group, and what it allowed is
+//! taken away again before the container's command runs ([`restrict_container`]). v2 has no such files: a BPF program
+//! attached to the group decides. libcontainer leaves that out unless it is built with libbpf, so the task's group
+//! carries the program, for all containers below it, whatever runtime makes them. It is thirty instructions, written
+//! out here.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::Path;
 
-use crate::files::{AtPath as _, CgroupError};
+use crate::files::{AtPath as _, CgroupError, write};
+use crate::layout::Layout;
 
 // linux/bpf.h
 const BPF_PROG_LOAD: libc::c_long = 5;
@@ -21,18 +27,46 @@ const BPF_CGROUP_DEVICE: u32 = 6;
 /// Programs of groups below run too, and all must allow.
 const BPF_F_ALLOW_MULTI: u32 = 2;
 const BPF_DEVCG_DEV_CHAR: i32 = 2;
-const BPF_DEVCG_ACC_MKNOD: i32 = 1;
 
 const MEMORY_MAJOR: i32 = 1;
 /// null, zero, full, random, urandom.
 const MEMORY_MINORS: [i32; 5] = [3, 5, 7, 8, 9];
 const TTY_MAJOR: i32 = 5;
-/// tty, console, ptmx.
-const TTY_MINORS: [i32; 3] = [0, 1, 2];
+/// tty and ptmx. Not the host's console: a container's own is one of its pseudo-terminals.
+const TTY_MINORS: [i32; 2] = [0, 2];
 const PTS_MAJOR: i32 = 136;
 
-/// Lets processes below `group` open what every container may: the memory devices that are harmless, and terminals.
-/// Making a node is allowed, opening it is what is checked. A second call changes nothing.
+/// On v1, sets what a container may make and open, whatever its runtime allowed it; `cgroups_path` is the
+/// `linux.cgroupsPath` of its spec. On v2 the task's group has said so before.
+pub fn restrict_container(layout: &Layout, cgroups_path: &str) -> Result<(), CgroupError> {
+    let Layout::V1 { controllers, .. } = layout else {
+        return Ok(());
+    };
+    // A kernel without the controller restricts nothing, and doctor's machine checks do not ask for it.
+    let Some(mount) = controllers.get("devices") else {
+        return Ok(());
+    };
+    let group = mount.join(cgroups_path.trim_start_matches('/'));
+    write(&group.join("devices.deny"), "a")?;
+    for device in allowed() {
+        write(&group.join("devices.allow"), &device)?;
+    }
+    Ok(())
+}
+
+/// In the words of v1.
+fn allowed() -> impl Iterator<Item = String> {
+    let minors = |major: i32, minors: &'static [i32]| {
+        minors
+            .iter()
+            .map(move |minor| format!("c {major}:{minor} rwm"))
+    };
+    minors(MEMORY_MAJOR, &MEMORY_MINORS)
+        .chain(minors(TTY_MAJOR, &TTY_MINORS))
+        .chain([format!("c {PTS_MAJOR}:* rwm")])
+}
+
+/// On v2, lets processes below `group` make and open what every container may. A second call changes nothing.
 pub(crate) fn restrict(group: &Path) -> Result<(), CgroupError> {
     let dir = File::open(group).at(group)?;
     if attached(&dir).at(group)? == 0 {
@@ -135,11 +169,10 @@ struct Instruction {
     immediate: i32,
 }
 
-/// Answers 1 (allow) or 0. Input is `struct bpf_cgroup_dev_ctx`: access << 16 | type, major, minor.
+/// Answers 1 (allow) or 0, for any access. Input is `struct bpf_cgroup_dev_ctx`: access << 16 | type, major, minor.
 fn program() -> Vec<Instruction> {
     const CONTEXT: u8 = 1;
     const KIND: u8 = 2;
-    const ACCESS: u8 = 3;
     const MAJOR: u8 = 4;
     const MINOR: u8 = 5;
     let load = |to: u8, offset| Instruction {
@@ -148,20 +181,8 @@ fn program() -> Vec<Instruction> {
         offset,
         immediate: 0,
     };
-    let copy = |to: u8, from: u8| Instruction {
-        code: 0xbf,
-        registers: to | from << 4,
-        offset: 0,
-        immediate: 0,
-    };
     let and = |register, immediate| Instruction {
         code: 0x57,
-        registers: register,
-        offset: 0,
-        immediate,
-    };
-    let shift_right = |register, immediate| Instruction {
-        code: 0x77,
         registers: register,
         offset: 0,
         immediate,
@@ -195,15 +216,11 @@ fn program() -> Vec<Instruction> {
         load(KIND, 0),
         load(MAJOR, 4),
         load(MINOR, 8),
-        copy(ACCESS, KIND),
-        shift_right(ACCESS, 16),
+        and(KIND, 0xffff),
     ];
-    code.push(and(KIND, 0xffff));
     // Each of these jumps to "allow"; how far is known at the end.
     let mut to_allow = Vec::new();
     let mut to_deny = Vec::new();
-    to_allow.push(code.len());
-    code.push(if_equal(ACCESS, BPF_DEVCG_ACC_MKNOD, 0));
     to_deny.push(code.len());
     code.push(unless_equal(KIND, BPF_DEVCG_DEV_CHAR, 0));
     to_allow.push(code.len());
@@ -255,10 +272,12 @@ mod tests {
         };
         let result = restrict(&group).and_then(|()| restrict(&group));
         let count = File::open(&group).and_then(|dir| attached(&dir));
-        // A shell that joins the group and then opens devices; 1:11 is the kernel's log, 1:3 is null.
+        // A shell that joins the group and then makes and opens devices; 1:11 is the kernel's log, 1:3 is null.
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let script = "echo $$ >\"$1/cgroup.procs\"; cd \"$2\"; mknod kmsg c 1 11; mknod null c 1 3; \
-                      (: <null) && echo null; (: <kmsg) && echo kmsg; (: </dev/tty) ; :";
+        let script = "cd \"$2\"; mknod kmsg c 1 11; mknod console c 5 1; mknod tun c 10 200; mknod disk b 8 0; \
+                      echo $$ >\"$1/cgroup.procs\"; mknod null c 1 3; (: <null) && echo null; \
+                      for open in kmsg console tun disk; do (: <$open) && echo $open; done 2>&1 | grep -c permitted; \
+                      for make in 'c 1 11' 'c 5 1' 'c 10 200' 'b 8 0'; do mknod new $make && echo $make; done; :";
         let shell = Command::new("sh")
             .args(["-c", script, "sh"])
             .arg(&group)
@@ -269,7 +288,10 @@ mod tests {
         assert_eq!(count.expect("asked"), 1, "attached once");
         let shell = shell.expect("sh runs");
         let errors = String::from_utf8_lossy(&shell.stderr);
-        assert_eq!(String::from_utf8_lossy(&shell.stdout), "null\n", "{errors}");
-        assert!(errors.contains("kmsg: Operation not permitted"), "{errors}");
+        assert_eq!(
+            String::from_utf8_lossy(&shell.stdout),
+            "null\n4\n",
+            "{errors}"
+        );
     }
 }

@@ -51,8 +51,30 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), CgroupError> {
         .at(path)
 }
 
+/// The same for a file that not every kernel has.
+pub(crate) fn write_existing(path: &Path, text: &str) -> Result<(), CgroupError> {
+    let open = std::fs::OpenOptions::new().write(true).open(path);
+    open.and_then(|mut file| file.write_all(text.as_bytes()))
+        .at(path)
+}
+
 pub(crate) fn read(path: &Path) -> Result<String, CgroupError> {
     std::fs::read_to_string(path).at(path)
+}
+
+/// Sets a limit of all tasks, unless it is set: other instances on the machine set the same.
+///
+/// v1 refuses a limit below what is used now, as it may be after an upgrade with tasks running; it is tried again with
+/// the next task.
+pub(crate) fn bound_all(path: &Path, limit: u64) -> Result<(), CgroupError> {
+    let text = limit.to_string();
+    if std::fs::read_to_string(path).is_ok_and(|now| now.trim() == text) {
+        return Ok(());
+    }
+    match write(path, &text) {
+        Err(CgroupError::Io { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => Ok(()),
+        other => other,
+    }
 }
 
 /// A file with one number.

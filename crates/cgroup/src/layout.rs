@@ -125,6 +125,14 @@ impl Layout {
             .map_or(Path::new("/sys/fs/cgroup"), PathBuf::as_path)
     }
 
+    /// The top of the tree that has a controller of ours.
+    pub(crate) fn root_of(&self, controller: &'static str) -> &Path {
+        match self {
+            Layout::V1 { controllers, .. } => Layout::v1_point(controllers, controller),
+            Layout::V2 { root } => root,
+        }
+    }
+
     /// `v1`, `hybrid` or `v2`, for people.
     pub fn name(&self) -> &'static str {
         match self {

@@ -2,12 +2,15 @@
 //!
 //! A task's group carries the limits of the task (Fargate: "task-level CPU and memory are hard limits for all of its
 //! containers together"), the groups of its containers are made below it by the OCI runtime, which finds them by
-//! `linux.cgroupsPath` ([`TaskCgroup::oci_path`], cgroupfs driver). This crate makes and removes the groups, reads
-//! usage and OOM kills, and lists what exists, so that a node that starts again finds what it must sweep.
+//! `linux.cgroupsPath` ([`TaskCgroup::oci_path`], cgroupfs driver). `neargate` itself bounds all tasks of the machine
+//! together ([`Capacity`]), which leaves the rest to the machine and to Neargate's own processes. This crate makes and
+//! removes the groups, reads usage and OOM kills, ends what runs in them, and lists what exists, so that a node that
+//! starts again finds what it must sweep.
 //!
 //! Touches nothing outside `neargate/`, with one exception on v2: see [`Cgroups::new`].
 //! Knows nothing of OCI; the mount points come in as a [`Layout`], so that the texts can be tested on any tree.
 
+mod capacity;
 mod devices;
 mod files;
 mod layout;
@@ -19,6 +22,8 @@ mod v2;
 
 use std::path::PathBuf;
 
+pub use capacity::Capacity;
+pub use devices::restrict_container as restrict_devices;
 pub use files::CgroupError;
 pub use layout::{Layout, LayoutError};
 pub use limits::{CpuQuota, TaskLimits, Usage, weight_of_shares};
@@ -33,6 +38,7 @@ const MAX_NAME_BYTES: usize = 255;
 #[derive(Debug, Clone)]
 pub struct Cgroups {
     layout: Layout,
+    capacity: Capacity,
     instance: String,
 }
 
@@ -48,6 +54,7 @@ impl Cgroups {
     /// it does not know them and does not touch them, since it removes only groups that it made.
     pub fn new(layout: Layout, instance: &str) -> Result<Self, CgroupError> {
         Ok(Cgroups {
+            capacity: Capacity::read(&layout),
             layout,
             instance: checked_name(instance)?.to_owned(),
         })
@@ -62,10 +69,16 @@ impl Cgroups {
         &self.layout
     }
 
+    /// What the machine has for tasks.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
     /// A handle; nothing exists until [`TaskCgroup::create`].
     pub fn task(&self, task_id: &str) -> Result<TaskCgroup, CgroupError> {
         Ok(TaskCgroup::new(
             self.layout.clone(),
+            self.capacity,
             &self.instance,
             checked_name(task_id)?,
         ))

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::{CgroupError, create_dir, write};
+use crate::capacity::Capacity;
+use crate::files::{CgroupError, create_dir, write, write_existing};
 use crate::layout::Layout;
 use crate::limits::{TaskLimits, Usage};
 use crate::{TOP, checked_name, devices, tree, v1, v2};
@@ -16,14 +17,16 @@ const HELD: &str = "@held";
 #[derive(Debug, Clone)]
 pub struct TaskCgroup {
     layout: Layout,
+    capacity: Capacity,
     instance: String,
     task_id: String,
 }
 
 impl TaskCgroup {
-    pub(crate) fn new(layout: Layout, instance: &str, task_id: &str) -> Self {
+    pub(crate) fn new(layout: Layout, capacity: Capacity, instance: &str, task_id: &str) -> Self {
         TaskCgroup {
             layout,
+            capacity,
             instance: instance.to_owned(),
             task_id: task_id.to_owned(),
         }
@@ -48,10 +51,11 @@ impl TaskCgroup {
 
     fn create_once(&self, limits: &TaskLimits) -> Result<(), CgroupError> {
         let levels = [TOP, self.instance.as_str(), self.task_id.as_str()];
+        let of_all = self.capacity.of_all_tasks();
         match &self.layout {
-            Layout::V1 { controllers, .. } => v1::create(controllers, &levels, limits),
+            Layout::V1 { controllers, .. } => v1::create(controllers, &levels, &of_all, limits),
             Layout::V2 { root } => {
-                v2::create(root, &levels, limits)?;
+                v2::create(root, &levels, &of_all, limits)?;
                 devices::restrict(&root.join(self.path()))
             }
         }
@@ -111,14 +115,46 @@ impl TaskCgroup {
         Ok(())
     }
 
-    /// SIGKILL to every process of the task, until none is left in the group (bounded; `Busy` if one hangs).
+    /// Lets everything of the task go on that is frozen, whoever froze it.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        self.dirs().iter().try_for_each(|dir| tree::thaw(dir))
+    }
+
+    /// SIGKILL to every process of the task, frozen or not, until none is left in the group (bounded; `Busy` if one
+    /// hangs). Nothing can be started in the group from then on.
     pub fn kill_all(&self) -> Result<(), CgroupError> {
-        if let Layout::V2 { root } = &self.layout
-            && v2::kill_at_once(&root.join(self.path()))?
-        {
-            return tree::kill_all(&root.join(self.path()));
+        self.end(&self.path())?;
+        tree::kill_all(&self.dirs())
+    }
+
+    /// SIGKILL to every process of one container, frozen or not. Does not wait until they are gone.
+    pub fn kill_container(&self, container: &str) -> Result<(), CgroupError> {
+        let group = self.container_path(container)?;
+        self.end(&group)?;
+        for mount in self.layout.mount_points() {
+            tree::kill_present(&mount.join(&group))?;
         }
-        self.dirs().iter().try_for_each(|dir| tree::kill_all(dir))
+        Ok(())
+    }
+
+    /// No process more in a group, and on v2 none at all. Without that, killing one by one may never catch up with
+    /// those that fork.
+    fn end(&self, group: &Path) -> Result<(), CgroupError> {
+        let dir = self.layout.root_of("pids").join(group);
+        if !dir.exists() {
+            return Ok(());
+        }
+        write_if_there(&dir.join("pids.max"), "0")?;
+        // Kernel 5.14 and later: the whole subtree at once, whatever forks meanwhile.
+        match write_if_there(&dir.join("cgroup.kill"), "1") {
+            // A container that could write to its group made that a threaded one. They are killed one by one.
+            Err(CgroupError::Io { source, .. })
+                if source.raw_os_error() == Some(libc::EOPNOTSUPP) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Removes the group with all containers' groups, in every hierarchy. Processes must be dead or dying; a group
@@ -160,5 +196,14 @@ impl TaskCgroup {
             .into_iter()
             .map(|mount| mount.join(self.path()))
             .collect()
+    }
+}
+
+fn write_if_there(file: &Path, text: &str) -> Result<(), CgroupError> {
+    match write_existing(file, text) {
+        Err(CgroupError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        other => other,
     }
 }

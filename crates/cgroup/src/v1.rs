@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::files::{CgroupError, create_dir, read_keyed, read_number, write};
+use crate::files::{CgroupError, bound_all, create_dir, read_keyed, read_number, write};
 use crate::layout::Layout;
 use crate::limits::{MAX_SHARES, MIN_SHARES, TaskLimits, Usage};
 
@@ -12,10 +12,11 @@ const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 
 type Controllers = BTreeMap<String, PathBuf>;
 
-/// `levels` are the path elements from `neargate` down to the task.
+/// `levels` are the path elements from `neargate`, which has the limits `of_all` tasks, down to the task.
 pub(crate) fn create(
     controllers: &Controllers,
     levels: &[&str],
+    of_all: &TaskLimits,
     limits: &TaskLimits,
 ) -> Result<(), CgroupError> {
     let group = |controller| -> Result<PathBuf, CgroupError> {
@@ -30,6 +31,10 @@ pub(crate) fn create(
         Ok(dir)
     };
     let memory = group("memory")?;
+    let top = |controller| Layout::v1_point(controllers, controller).join(levels[0]);
+    if let Some(bytes) = of_all.memory_bytes {
+        bound_all(&top("memory").join("memory.limit_in_bytes"), bytes)?;
+    }
     if let Some(bytes) = limits.memory_bytes {
         write(&memory.join("memory.limit_in_bytes"), &bytes.to_string())?;
         // Never below the limit just set, so it comes second.
@@ -51,6 +56,9 @@ pub(crate) fn create(
     }
     group("cpuacct")?;
     let pids = group("pids")?;
+    if let Some(max) = of_all.pids_max {
+        bound_all(&top("pids").join("pids.max"), max)?;
+    }
     if let Some(max) = limits.pids_max {
         write(&pids.join("pids.max"), &max.to_string())?;
     }

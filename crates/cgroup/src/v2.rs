@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use crate::files::{CgroupError, create_dir, read, read_keyed, read_number, write};
+use crate::files::{CgroupError, bound_all, create_dir, read, read_keyed, read_number, write};
 use crate::limits::{TaskLimits, Usage, weight_of_shares};
 
 /// There only if the kernel accounts for swap.
 const SWAP: &str = "memory.swap.max";
 const NEEDED: [&str; 3] = ["memory", "cpu", "pids"];
 
-/// `levels` are the path elements from `neargate` down to the task.
-pub(crate) fn create(root: &Path, levels: &[&str], limits: &TaskLimits) -> Result<(), CgroupError> {
+/// `levels` are the path elements from `neargate`, which has the limits `of_all` tasks, down to the task.
+pub(crate) fn create(
+    root: &Path,
+    levels: &[&str],
+    of_all: &TaskLimits,
+    limits: &TaskLimits,
+) -> Result<(), CgroupError> {
     let mut parent = root.to_owned();
     for level in levels {
         let dir = parent.join(level);
@@ -18,6 +23,12 @@ pub(crate) fn create(root: &Path, levels: &[&str], limits: &TaskLimits) -> Resul
         // A group has the controllers that its parent hands down.
         if parent == *root {
             enable_missing_at_root(root, &dir)?;
+            if let Some(bytes) = of_all.memory_bytes {
+                bound_all(&dir.join("memory.max"), bytes)?;
+            }
+            if let Some(max) = of_all.pids_max {
+                bound_all(&dir.join("pids.max"), max)?;
+            }
         } else {
             enable(&parent)?;
         }
@@ -104,15 +115,6 @@ pub(crate) fn usage(group: &Path) -> Result<Usage, CgroupError> {
     })
 }
 
-/// One write kills the whole subtree, whatever forks meanwhile (kernel 5.14). False if the kernel is older.
-pub(crate) fn kill_at_once(group: &Path) -> Result<bool, CgroupError> {
-    let file = group.join("cgroup.kill");
-    match file.exists() {
-        true => write(&file, "1").map(|()| true),
-        false => Ok(false),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,9 +145,16 @@ mod tests {
             cpu_quota: Some(CpuQuota::of_cpu_units(256)),
             pids_max: Some(4096),
         };
-        create(tree.path(), &LEVELS, &limits).expect("created");
+        let of_all = TaskLimits {
+            memory_bytes: Some(15 << 30),
+            pids_max: Some(24_576),
+            ..TaskLimits::default()
+        };
+        create(tree.path(), &LEVELS, &of_all, &limits).expect("created");
         for (file, want) in [
             ("neargate/cgroup.subtree_control", "+memory +cpu +pids"),
+            ("neargate/memory.max", "16106127360"),
+            ("neargate/pids.max", "24576"),
             (
                 "neargate/0f3c2a91/cgroup.subtree_control",
                 "+memory +cpu +pids",
@@ -175,8 +184,8 @@ mod tests {
     #[test]
     fn a_controller_that_nobody_hands_down_is_named() {
         let tree = fake_tree("cpuset cpu pids\n");
-        let error =
-            create(tree.path(), &LEVELS, &TaskLimits::default()).expect_err("memory is missing");
+        let none = TaskLimits::default();
+        let error = create(tree.path(), &LEVELS, &none, &none).expect_err("memory is missing");
         assert!(
             matches!(
                 error,
