@@ -9,6 +9,7 @@ use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
 use neargate_files::private;
+use neargate_cgroup::{CgroupError, Layout};
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -170,7 +171,23 @@ fn build(global: &Global, create: Create) -> Result<Container> {
     })?;
     container.state.bundle = bundle;
     container.save().map_err(|error| wrap("create", &error))?;
+    // Its command does not run yet.
+    if let Some(cgroups_path) = &staged.without_own_devices
+        && let Err(error) = take_devices_away(cgroups_path)
+    {
+        let _ = container.delete(true);
+        init::reap_failed_children();
+        return Err(error);
+    }
     Ok(container)
+}
+
+/// libcontainer allows every container devices of the host that no task may have.
+fn take_devices_away(cgroups_path: &str) -> Result<()> {
+    Layout::detect()
+        .map_err(CgroupError::from)
+        .and_then(|layout| neargate_cgroup::restrict_devices(&layout, cgroups_path))
+        .map_err(|error| RuntimeError::internal("cannot restrict devices", error))
 }
 
 fn start_container(container: &mut Container) -> Result<()> {

@@ -21,7 +21,7 @@ use oci_spec::runtime::{LinuxCapabilities, Process, Spec};
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::filter::Filter;
-use crate::{init, report};
+use crate::{furnish, init, report};
 
 /// Set to "true" on a container whose process 1 shall be ours and not the command (`initProcessEnabled`).
 pub const INIT_ANNOTATION: &str = "dev.neargate.init";
@@ -70,7 +70,12 @@ impl Executor for Payload {
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let found = process_of(spec)
             .and_then(|process| find_executable(&args_of(process)?[0], path_of(process)));
-        match found {
+        // Who joins a container finds its mounts as they are.
+        let prepared = match found {
+            Ok(path) if self.may_be_init => furnish::complete(spec).map(|()| path),
+            other => other,
+        };
+        match prepared {
             Ok(path) => {
                 let _ = self.executable.set(path);
                 Ok(())

@@ -15,6 +15,7 @@ mod error;
 mod exec;
 mod executor;
 mod filter;
+mod furnish;
 mod init;
 mod pause;
 mod report;

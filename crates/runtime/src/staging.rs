@@ -19,6 +19,8 @@ const MADE_DIRECTORY_MODE: u32 = 0o755;
 pub(crate) struct StagedBundle {
     pub dir: PathBuf,
     pub confinement: Confinement,
+    /// `linux.cgroupsPath` of a spec that asks for no device but those that every container has.
+    pub without_own_devices: Option<String>,
 }
 
 impl StagedBundle {
@@ -36,7 +38,11 @@ impl StagedBundle {
             .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(&dir))
             .and_then(|()| std::fs::write(dir.join("config.json"), text))
             .map_err(|e| RuntimeError::internal("cannot write the spec", e))?;
-        Ok(StagedBundle { dir, confinement })
+        Ok(StagedBundle {
+            dir,
+            confinement,
+            without_own_devices: without_own_devices(&spec),
+        })
     }
 }
 
@@ -44,6 +50,14 @@ impl Drop for StagedBundle {
     fn drop(&mut self) {
         let _ = neargate_files::tree::remove_tree(&self.dir);
     }
+}
+
+fn without_own_devices(spec: &Spec) -> Option<String> {
+    let linux = spec.linux().as_ref()?;
+    let rules = linux.resources().as_ref()?.devices().as_ref()?;
+    let path = linux.cgroups_path().as_ref()?;
+    let nothing = !rules.is_empty() && rules.iter().all(|rule| !rule.allow());
+    nothing.then(|| path.display().to_string())
 }
 
 /// Takes out of the spec what the executor applies, and fits the process to what this host can do.

@@ -5,6 +5,7 @@ mod host;
 use host::Host;
 use neargate_runtime::spec::{Bind, ContainerSettings, Tmpfs, Ulimit};
 use neargate_runtime::{ErrorKind, RuntimeError};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::sys::wait::waitpid;
 
 fn settings() -> ContainerSettings {
@@ -103,11 +104,14 @@ fn a_container_is_what_its_settings_say() {
         ),
         (
             "devices",
-            "cd /tmp; mknod kmsg c 1 11; mknod null c 1 3; (: <null) && echo null; cat kmsg",
+            "cd /tmp; mknod null c 1 3 && (: <null) && echo null; \
+             for make in 'c 1 11' 'c 5 1' 'c 10 200' 'b 8 0' 'c 136 0'; do mknod new $make 2>/dev/null && echo $make; done; \
+             (: <console) && echo console; (: <tun) && echo tun; :",
             "",
             settings(),
-            1,
-            "null\ncat: can't open 'kmsg': Operation not permitted\n".into(),
+            0,
+            "null\nc 136 0\nsh: can't open console: Operation not permitted\n\
+             sh: can't open tun: Operation not permitted\n".into(),
         ),
         ("nofile", "ulimit -n; ulimit -Hn", "", settings(), 0, format!("{nofile}\n{nofile}\n")),
         (
@@ -130,7 +134,7 @@ fn a_container_is_what_its_settings_say() {
             "",
             ContainerSettings { system_controls: vec![("net.core.somaxconn".into(), "77".into())], ..settings() },
             0,
-            "0\n77\n".into(),
+            "1024\n77\n".into(),
         ),
         (
             "hidden",
@@ -168,6 +172,12 @@ fn a_container_is_what_its_settings_say() {
         ("cgroupns", "grep memory: /proc/self/cgroup | grep -o ':/.*'", "", settings(), 0, ":/\n".into()),
         ("pipe", "while true; do echo y; done | head -n 1; exit 3", "", settings(), 3, "y\n".into()),
     ];
+    // Nodes that an image brings, whoever may make them.
+    for (name, major, minor) in [("console", 5, 1), ("tun", 10, 200)] {
+        let path = host.path("rootfs/tmp").join(name);
+        let (kind, mode) = (SFlag::S_IFCHR, Mode::from_bits_truncate(0o666));
+        mknod(&path, kind, mode, makedev(major, minor)).expect("made");
+    }
     for (id, script, user, settings, code, output) in rows {
         let ended = host.run(id, script, user, &settings);
         assert_eq!((ended.code, ended.output), (code, output), "{id}");
@@ -183,6 +193,130 @@ fn a_container_is_what_its_settings_say() {
         !mounts.contains(ours.to_str().expect("text")),
         "no mount is left on the host"
     );
+}
+
+/// What would be lost: the task's limits, which its containers could lift, and its end, which one that freezes itself
+/// would not come to.
+#[test]
+fn a_container_does_not_write_to_its_control_groups() {
+    let Some(host) = Host::new() else { return };
+    let attack = "cd /sys/fs/cgroup; \
+         for dir in $(find . -type d); do mkdir $dir/new 2>/dev/null && echo made $dir/new; done; \
+         for file in $(find . -type f); do (echo 1 >$file) 2>/dev/null && echo wrote $file; done; \
+         grep ' /sys/fs/cgroup' /proc/mounts | grep -v ' ro,'; mount -o remount,rw . 2>/dev/null && echo remounted; \
+         find . -name cgroup.procs | head -n 1 | wc -l";
+    let bundle = host.bundle("attack", attack, "", &settings());
+    let pid = host.start("attack", &bundle).expect("started");
+    assert_eq!(
+        host.wait("attack", pid).output,
+        "1\n",
+        "they are there, to be read"
+    );
+    host.delete("attack");
+    // Who joins sees the same mounts.
+    let bundle = host.bundle("joined", "exec sleep 60", "", &settings());
+    let pid = host.start("joined", &bundle).expect("started");
+    let ran = host.runtime(&["exec", "joined", "sh", "-c", attack]);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "1\n");
+    host.delete("joined");
+    assert_eq!(host.wait("joined", pid).code, 137);
+}
+
+/// What would be lost: that a filter which sees numbers only is not passed by the calls that hide them.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn sockets_that_reach_past_the_container_are_refused_by_every_call() {
+    let Some(host) = Host::new() else { return };
+    let (stream, seqpacket) = (1, 5);
+    for (name, family, kind, direct) in [
+        ("inet", libc::AF_INET, stream, 0),
+        ("unix", libc::AF_UNIX, stream, 0),
+        ("alg", libc::AF_ALG, seqpacket, libc::EPERM),
+        ("vsock", libc::AF_VSOCK, stream, libc::EPERM),
+    ] {
+        for (call, want) in [
+            (Call::Socket, direct),
+            (Call::Socket32, direct),
+            // Whatever the family: it cannot be seen. The C library then takes the call above.
+            (Call::Socketcall32, libc::ENOSYS),
+        ] {
+            let id = format!("{name}-{call:?}");
+            let program = host.path("rootfs/bin").join(&id);
+            std::fs::write(&program, makes_socket(call, family, kind)).expect("written");
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&program, executable).expect("executable");
+            let settings = ContainerSettings {
+                entry_point: Some(vec![format!("/bin/{id}")]),
+                ..settings()
+            };
+            let ended = host.run(&id, "", "", &settings);
+            assert_eq!(ended.code, want, "{id}: {}", ended.output);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+#[cfg(target_arch = "x86_64")]
+enum Call {
+    Socket,
+    /// As a 32-bit program calls, by `int 0x80`.
+    Socket32,
+    Socketcall32,
+}
+
+/// A program that makes a socket and exits with the error's number, 0 if there was none.
+#[cfg(target_arch = "x86_64")]
+fn makes_socket(call: Call, family: i32, kind: i32) -> Vec<u8> {
+    const BASE: u32 = 0x40_0000;
+    const HEADERS: u32 = 64 + 56;
+    let number = |register: u8, value: u32| [&[0xb8 + register][..], &value.to_le_bytes()].concat();
+    let (eax, ecx, edx, ebx, esi, edi) = (0, 1, 2, 3, 6, 7);
+    let [family, kind] = [family, kind].map(|n| u32::try_from(n).expect("small"));
+    // Behind the code, at an address that fits into 32 bits.
+    let arguments_at = BASE + HEADERS + 0x40;
+    let (registers, enter) = match call {
+        Call::Socket => (
+            vec![(eax, 41), (edi, family), (esi, kind), (edx, 0)],
+            [0x0f, 0x05],
+        ),
+        Call::Socket32 => (
+            vec![(eax, 359), (ebx, family), (ecx, kind), (edx, 0)],
+            [0xcd, 0x80],
+        ),
+        Call::Socketcall32 => (
+            vec![(eax, 102), (ebx, 1), (ecx, arguments_at)],
+            [0xcd, 0x80],
+        ),
+    };
+    let mut code: Vec<u8> = registers
+        .into_iter()
+        .flat_map(|(r, value)| number(r, value))
+        .collect();
+    code.extend(enter);
+    // test eax, eax; jns 1f; neg eax; jmp 2f; 1: xor eax, eax; 2: mov edi, eax; mov eax, 60; syscall
+    code.extend([
+        0x85, 0xc0, 0x79, 0x04, 0xf7, 0xd8, 0xeb, 0x02, 0x31, 0xc0, 0x89, 0xc7,
+    ]);
+    code.extend([0xb8, 60, 0, 0, 0, 0x0f, 0x05]);
+    code.resize(0x40, 0);
+    code.extend([family, kind, 0].into_iter().flat_map(u32::to_le_bytes));
+    let entry = u64::from(BASE + HEADERS);
+    let size = u64::from(HEADERS) + code.len() as u64;
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    file.extend([entry, 64, 0].into_iter().flat_map(u64::to_le_bytes));
+    file.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    // One segment, readable and executable.
+    file.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+    let base = u64::from(BASE);
+    file.extend(
+        [0, base, base, size, size, 0x1000]
+            .into_iter()
+            .flat_map(u64::to_le_bytes),
+    );
+    file.extend(code);
+    file
 }
 
 /// Fargate's 65535, or what this host's root may have at most.

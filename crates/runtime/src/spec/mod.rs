@@ -246,7 +246,8 @@ fn namespaces(placement: &Placement) -> Value {
     ])
 }
 
-/// Docker's two network defaults (ports below 1024 and ping without privileges), then what the task asks for.
+/// Ping without privileges, as under Docker, then what the task asks for. Ports below 1024 stay the kernel's: Fargate has
+/// not Docker's `net.ipv4.ip_unprivileged_port_start=0`, so a user who is not root cannot bind port 80.
 ///
 /// Only what is per namespace may be set: the network's, which the task has to itself, and the IPC namespace's.
 fn sysctls(wanted: &[(String, String)]) -> Result<serde_json::Map<String, Value>, SpecError> {
@@ -264,7 +265,6 @@ fn sysctls(wanted: &[(String, String)]) -> Result<serde_json::Map<String, Value>
         return Err(SpecError::TooManySysctls);
     }
     let mut map = serde_json::Map::new();
-    map.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), json!("0"));
     map.insert(
         "net.ipv4.ping_group_range".to_owned(),
         json!("0 2147483647"),

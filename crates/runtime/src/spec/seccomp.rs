@@ -37,7 +37,7 @@ semtimedop_time64 send sendfile sendfile64 sendmmsg sendmsg sendto set_robust_li
 setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid
 setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid setsockopt setuid
 setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn
-socketcall socketpair splice stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range syncfs sysinfo
+socketpair splice stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range syncfs sysinfo
 tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime
 timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill
 truncate truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat utimensat_time64 utimes vfork
@@ -58,6 +58,9 @@ const PERSONALITIES: [u32; 5] = [0x0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// All CLONE_NEW* flags of clone(2); without SYS_ADMIN a container makes no namespaces, and by that no user
 /// namespace in which it would have SYS_ADMIN.
 const NEW_NAMESPACE_FLAGS: u32 = 0x7e02_0000;
+/// Address families that reach past the container: AF_ALG, the kernel's own cryptography, which has let anybody write
+/// to the page cache that containers share (CVE-2026-31431), and AF_VSOCK, the machine that this one is a guest of.
+const AF_ALG: u32 = 38;
 const AF_VSOCK: u32 = 40;
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
@@ -84,12 +87,18 @@ fn profile_for(arch: &str, granted: &[&str]) -> Value {
         .chain(opened)
         .flat_map(str::split_ascii_whitespace)
         .collect();
+    let socket_if =
+        |value: u32, op: &str| allow_if("socket", json!({ "index": 0, "value": value, "op": op }));
     let mut rules = vec![
+        // i386's old way to make a socket, whose arguments are behind a pointer: it would open every family. The direct
+        // calls are there since Linux 4.3, and ENOSYS makes a C library use them that knows both. Before the others,
+        // since libseccomp allows `socketcall` besides wherever `socket` and its like are allowed; with
+        // another error than the default one, or runc would not pass the rule on (containerd, pull request 13330).
+        json!({ "names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS }),
         json!({ "names": names, "action": "SCMP_ACT_ALLOW" }),
-        allow_if(
-            "socket",
-            json!({ "index": 0, "value": AF_VSOCK, "op": "SCMP_CMP_NE" }),
-        ),
+        socket_if(AF_ALG, "SCMP_CMP_LT"),
+        socket_if(AF_ALG + 1, "SCMP_CMP_EQ"),
+        socket_if(AF_VSOCK, "SCMP_CMP_GT"),
         allow_if(
             "clone",
             json!({ "index": 0, "value": NEW_NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" }),
