@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Digest, Platform};
+use super::Digest;
 
 /// `config` of an image configuration: what the image says about the process to run. A task definition's values win
 /// over it. The health check is left out, because ECS ignores the one in an image.
@@ -35,13 +35,10 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A configuration blob, as far as the store looks at it.
+/// A configuration blob, as far as the store looks at it. Not at its platform: an image that is in no index is run
+/// whatever it was built for, as at AWS, and its program then says `exec format error`.
 #[derive(Deserialize)]
 pub(super) struct ConfigBlob {
-    #[serde(default, deserialize_with = "null_is_default")]
-    architecture: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    os: String,
     #[serde(default, deserialize_with = "null_is_default")]
     pub config: ImageConfig,
     pub rootfs: RootFs,
@@ -51,14 +48,6 @@ pub(super) struct ConfigBlob {
 pub(super) struct RootFs {
     /// Of the unpacked layers, lowest first.
     pub diff_ids: Vec<Digest>,
-}
-
-impl ConfigBlob {
-    /// Whether the image is one for `platform`. A configuration that names none fits everywhere, as in containerd.
-    pub fn fits(&self, platform: &Platform) -> bool {
-        (self.os.is_empty() || self.os == platform.os)
-            && (self.architecture.is_empty() || self.architecture == platform.architecture)
-    }
 }
 
 /// Docker writes `"Env": null`.
@@ -107,21 +96,5 @@ mod tests {
             serde_json::from_str::<ImageConfig>(&text).expect("the same form"),
             blob.config
         );
-    }
-
-    #[test]
-    fn the_platform_of_an_image_is_checked() {
-        for (name, os, architecture, want) in [
-            ("same", "linux", "arm64", true),
-            ("none given", "", "", true),
-            ("other architecture", "linux", "amd64", false),
-            ("other system", "windows", "arm64", false),
-        ] {
-            let text = format!(
-                r#"{{"os":"{os}","architecture":"{architecture}","rootfs":{{"diff_ids":[]}}}}"#
-            );
-            let blob: ConfigBlob = serde_json::from_str(&text).expect("a configuration");
-            assert_eq!(blob.fits(&Platform::linux("arm64")), want, "{name}");
-        }
     }
 }

@@ -35,7 +35,7 @@ pub enum PullError {
         cause: Arc<RegistryError>,
     },
 
-    /// The platform is not in the index, or the image is for another one.
+    /// The platform is not in the index.
     #[error("CannotPullContainerError: {0}")]
     Platform(ManifestError),
 

@@ -161,11 +161,6 @@ impl Inner {
         })?;
         let config: ConfigBlob =
             serde_json::from_slice(&bytes).map_err(|error| PullError::Config(error.to_string()))?;
-        if !config.fits(&request.platform) {
-            return Err(PullError::Platform(ManifestError::NoPlatform(
-                request.platform.clone(),
-            )));
-        }
         let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
         if layers != diff_ids {
             let cause = ManifestError::LayerCount { layers, diff_ids };

@@ -28,10 +28,9 @@ pub fn task_files(message: &NetworkInterface) -> Result<TaskFiles> {
         domain => format!("search {domain}\n"),
     };
     Ok(TaskFiles {
-        hosts: format!(
-            "127.0.0.1 localhost\n::1 localhost\n{} {hostname}\n",
-            interface.address
-        ),
+        // As AWS writes it for a task of IPv4: many programs take the first address of a name, and servers that bind
+        // 0.0.0.0 do not listen on ::1.
+        hosts: format!("127.0.0.1 localhost\n{} {hostname}\n", interface.address),
         resolv_conf: format!(
             "{search}nameserver {}\n",
             rules::resolver_of(interface.vpc_cidr)
@@ -81,7 +80,7 @@ mod tests {
             );
             assert_eq!(
                 files.hosts,
-                format!("127.0.0.1 localhost\n::1 localhost\n172.31.16.5 {hostname}\n"),
+                format!("127.0.0.1 localhost\n172.31.16.5 {hostname}\n"),
                 "{name}"
             );
         }

@@ -81,6 +81,23 @@ async fn the_image_of_the_platform_is_taken_from_an_index() {
     }
 }
 
+/// What would be lost: what such an image does under AWS, which is `exec format error` in its log.
+#[tokio::test]
+async fn an_image_in_no_index_is_taken_whatever_it_was_built_for() {
+    let registry = Registry::start().await;
+    let image = ImageBuilder::new()
+        .platform("linux", "s390x")
+        .layer(Layer::new().file("a", "", 0o644))
+        .build();
+    registry.put("v1", &image);
+    let (_dir, store) = new_store();
+    let pulled = store
+        .pull(&registry.source("v1"), &Platform::linux("amd64"))
+        .await
+        .expect("pulled");
+    assert_eq!(pulled.manifest_digest.as_str(), image.digest());
+}
+
 #[tokio::test]
 async fn an_image_that_is_here_costs_one_request_by_tag_and_none_by_digest() {
     let registry = Registry::start().await;
