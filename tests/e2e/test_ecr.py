@@ -131,7 +131,9 @@ def test_lifecycle_policies_are_evaluated(ecr, server, layout, repository):
         "tagStatus": "tagged", "tagPrefixList": ["old"], "countType": "imageCountMoreThan", "countNumber": 1},
         "action": {"type": "expire"}}]})
     ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=policy)
-    assert json.loads(ecr.get_lifecycle_policy(repositoryName=repository)["lifecyclePolicyText"]) == json.loads(policy)
+    found = ecr.get_lifecycle_policy(repositoryName=repository)
+    assert json.loads(found["lifecyclePolicyText"]) == json.loads(policy)
+    assert found["lastEvaluatedAt"].timestamp() == 0, "not yet evaluated"
     refused(lambda: ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText="{}" + " " * 100), "InvalidParameterException")
     ecr.delete_lifecycle_policy(repositoryName=repository)
     refused(lambda: ecr.get_lifecycle_policy(repositoryName=repository), "LifecyclePolicyNotFoundException")

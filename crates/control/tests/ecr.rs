@@ -497,6 +497,19 @@ async fn lifecycle_policies_are_previewed_and_carried_out() {
         .put_lifecycle_policy(&f.context, put(text))
         .await
         .expect("a policy");
+    let evaluated = async || {
+        let request = GetLifecyclePolicyRequest {
+            repository_name: APP.into(),
+            ..Default::default()
+        };
+        let policy = f.ecr.get_lifecycle_policy(&f.context, request).await;
+        policy.expect("a policy").last_evaluated_at
+    };
+    assert_eq!(
+        evaluated().await,
+        Some(jiff::Timestamp::UNIX_EPOCH),
+        "never yet"
+    );
     let now: Timestamp = jiff::Timestamp::now().into();
     let report = run_lifecycle(&f.registry, now).await.expect("a pass");
     assert_eq!(
@@ -507,6 +520,7 @@ async fn lifecycle_policies_are_previewed_and_carried_out() {
         },
         "too young"
     );
+    assert_eq!(evaluated().await, Some(now.to_jiff()));
 
     let any = r#"{"rules": [{"rulePriority": 7, "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}, "action": {"type": "expire"}}]}"#;
     let start = StartLifecyclePolicyPreviewRequest {
@@ -536,6 +550,16 @@ async fn lifecycle_policies_are_previewed_and_carried_out() {
     let report = run_lifecycle(&f.registry, later).await.expect("a pass");
     assert_eq!(report.expired, 1);
     assert_eq!(f.listed().await, [id(Some(&kept), Some("v1"))]);
+    assert_eq!(evaluated().await, Some(later.to_jiff()));
+    f.ecr
+        .put_lifecycle_policy(&f.context, put(text))
+        .await
+        .expect("a policy");
+    assert_eq!(
+        evaluated().await,
+        Some(jiff::Timestamp::UNIX_EPOCH),
+        "a new one"
+    );
 }
 
 #[tokio::test]

@@ -94,6 +94,13 @@ pub async fn put(
     })
 }
 
+/// The beginning of time for a policy that has not run yet, as in AWS CLI's example of `delete-lifecycle-policy`.
+fn last_evaluated_at(policy: &LifecyclePolicy) -> jiff::Timestamp {
+    policy
+        .last_evaluated_at
+        .map_or(jiff::Timestamp::UNIX_EPOCH, Timestamp::to_jiff)
+}
+
 /// <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetLifecyclePolicy.html>
 pub async fn get(
     service: &EcrService,
@@ -107,8 +114,8 @@ pub async fn get(
     Ok(GetLifecyclePolicyResponse {
         registry_id: Some(scope.account),
         repository_name: Some(request.repository_name),
+        last_evaluated_at: Some(last_evaluated_at(&policy)),
         lifecycle_policy_text: Some(policy.text),
-        last_evaluated_at: policy.last_evaluated_at.map(Timestamp::to_jiff),
     })
 }
 
@@ -132,7 +139,7 @@ pub async fn delete(
     Ok(DeleteLifecyclePolicyResponse {
         registry_id: Some(scope.account),
         repository_name: Some(request.repository_name),
+        last_evaluated_at: Some(last_evaluated_at(&policy)),
         lifecycle_policy_text: Some(policy.text),
-        last_evaluated_at: policy.last_evaluated_at.map(Timestamp::to_jiff),
     })
 }
