@@ -405,7 +405,8 @@ fn raw_icmp() -> OwnedFd {
     .expect("raw socket")
 }
 
-/// Answers every DNS question on 127.0.0.1:53 of the machine with itself, marked as a reply: the machine's resolver.
+/// Answers every DNS question on 127.0.0.1:53 of the machine with itself, marked as a reply: the machine's resolver. One
+/// that has `slow` in its name is never answered.
 pub fn serve_dns() {
     let socket = at(At::Machine, || {
         UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("bind")
@@ -416,6 +417,9 @@ pub fn serve_dns() {
     thread::spawn(move || {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            if buffer[..length].windows(4).any(|bytes| bytes == b"slow") {
+                continue;
+            }
             buffer[2] |= 0x80;
             if socket.send_to(&buffer[..length], from).is_err() {
                 break;
@@ -470,6 +474,18 @@ pub fn ask_udp(place: At, resolver: Ipv4Addr, name: &str) -> DnsAnswer {
         );
         dns_answer(&buffer[..length])
     })
+}
+
+/// Asks for as many names, without waiting for answers.
+pub fn ask_many(place: At, resolver: Ipv4Addr, names: impl Iterator<Item = String> + Send) {
+    at(place, || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("bind");
+        for name in names {
+            socket
+                .send_to(&dns_question(&name), (resolver, 53))
+                .expect("a way to the resolver");
+        }
+    });
 }
 
 pub fn ask_tcp(place: At, resolver: Ipv4Addr, name: &str) -> DnsAnswer {

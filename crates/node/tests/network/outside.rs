@@ -269,3 +269,52 @@ fn names_are_resolved_whatever_the_groups_say() {
         network.close().await.expect("close");
     });
 }
+
+#[test]
+fn a_task_that_floods_the_resolver_takes_it_from_nobody() {
+    const ATTACKERS: u8 = 9;
+    in_lab(|lab| async move {
+        serve_dns();
+        std::fs::write(
+            lab.run_dir.with_file_name("resolv.conf"),
+            "nameserver 127.0.0.1\n",
+        )
+        .expect("resolv.conf");
+        let network = lab.open().await;
+        let groups = vec![group("sg-1", &[], &[])];
+        network.apply_policy(&policy(groups)).await.expect("policy");
+        let neighbour = attach(&network, 200, &["sg-1"]).await;
+        let resolver = [169, 254, 169, 253].into();
+        let answered = |what: &str| {
+            for number in 0..5 {
+                let name = format!("fine-{number}.example.com");
+                let place = At::from(&neighbour);
+                // As clients do, while what was slow for the attackers is still under way.
+                let mut udp = (0..4).filter_map(|_| ask_udp(place, resolver, &name));
+                let mut tcp = (0..4).filter_map(|_| ask_tcp(place, resolver, &name));
+                assert_eq!(udp.next(), Some((0, None)), "UDP, {what}");
+                assert_eq!(tcp.next(), Some((0, None)), "TCP, {what}");
+            }
+        };
+        let mut held = Vec::new();
+        for number in 0..ATTACKERS {
+            let attacker = attach(&network, number + 4, &["sg-1"]).await;
+            let place = At::from(&attacker);
+            // Twice what a VPC may have of connections, ten times what a task may have of questions.
+            held.extend((0..256).map_while(|_| connect(place, resolver, 53).ok()));
+            let names = (0..640).map(|name| format!("slow-{name}.example.com"));
+            ask_many(place, resolver, names);
+            if number == 0 {
+                answered("one attacker");
+            }
+        }
+        answered("all attackers");
+        assert_eq!(
+            ask_udp((&neighbour).into(), resolver, "ip-172-31-9-9.ec2.internal"),
+            Some((0, Some([172, 31, 9, 9].into()))),
+            "names of the VPC"
+        );
+        assert!(held.len() >= 256, "the attack is real: {}", held.len());
+        network.close().await.expect("close");
+    });
+}

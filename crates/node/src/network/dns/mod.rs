@@ -8,6 +8,7 @@
 //! AWS: VPC guide, AmazonDNS-concepts.md and vpc-dns.md.
 
 mod answer;
+mod limits;
 mod names;
 mod upstream;
 
@@ -19,25 +20,32 @@ use super::{
     rules::DnsPorts,
 };
 use answer::Verdict;
+use limits::{Places, Rates};
 use nix::sys::socket::{setsockopt, sockopt};
+use parking_lot::Mutex;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UdpSocket},
-    sync::Semaphore,
     task::JoinHandle,
 };
 
-/// Questions of one VPC that may wait for the machine's resolvers. More are dropped, and asked again by whoever asked.
-const MAX_QUESTIONS: usize = 256;
-/// Connections of one VPC at a time; more wait in the listener's backlog.
-const MAX_CONNECTIONS: usize = 64;
+/// Questions of one task, and of one VPC, that may wait for the machine's resolvers. The oldest are given up for more, and
+/// asked again by whoever asked. Some resolvers have no more than 150 under way themselves (dnsmasq, dns-forward-max), so
+/// one task must not have them all there either.
+const MAX_QUESTIONS_OF_TASK: usize = 64;
+const MAX_QUESTIONS: usize = 512;
+/// Connections of one task, and of one VPC, at a time. The oldest are closed for more; a client needs one.
+const MAX_CONNECTIONS_OF_TASK: usize = 8;
+const MAX_CONNECTIONS: usize = 128;
+/// How long to wait after a connection could not be accepted, for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may be silent (RFC 7766, 6.2.3: "on the order of a few seconds").
 const IDLE: Duration = Duration::from_secs(10);
 /// The largest question over UDP that is read. Questions are small; only answers are not.
@@ -61,8 +69,17 @@ struct Shared {
     zone: Zone,
     /// The machine's `/etc/resolv.conf`.
     resolv_conf: PathBuf,
-    questions: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
+    questions: Places,
+    connections: Places,
+    rates: Mutex<Rates>,
+    began: Instant,
+}
+
+impl Shared {
+    /// Whether a task may ask one more question now.
+    fn allows(&self, from: SocketAddr) -> bool {
+        self.rates.lock().allow(from.ip(), self.began.elapsed())
+    }
 }
 
 impl Server {
@@ -86,8 +103,10 @@ impl Server {
         let shared = Arc::new(Shared {
             zone,
             resolv_conf: resolv_conf.to_owned(),
-            questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            questions: Places::new(MAX_QUESTIONS_OF_TASK, MAX_QUESTIONS),
+            connections: Places::new(MAX_CONNECTIONS_OF_TASK, MAX_CONNECTIONS),
+            rates: Mutex::default(),
+            began: Instant::now(),
         });
         let tasks = [
             tokio::spawn(serve_udp(Arc::new(udp), shared.clone())),
@@ -104,6 +123,9 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
             continue;
         };
+        if !shared.allows(from) {
+            continue;
+        }
         let reply = match shared
             .zone
             .answer(&buffer[..length], Some(answer::MAX_UDP_ANSWER))
@@ -111,12 +133,10 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
             Verdict::Answer(reply) => reply,
             Verdict::Ignore => continue,
             Verdict::Forward => {
-                let Ok(permit) = shared.questions.clone().try_acquire_owned() else {
-                    continue;
-                };
+                let place = shared.questions.take(from.ip());
                 let (question, socket, shared) =
                     (buffer[..length].to_vec(), socket.clone(), shared.clone());
-                tokio::spawn(async move {
+                tokio::spawn(place.hold(async move {
                     let reply = upstream::ask_udp(&question, &shared.resolv_conf).await;
                     send(
                         &socket,
@@ -124,8 +144,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
                         from,
                     )
                     .await;
-                    drop(permit);
-                });
+                }));
                 continue;
             }
         };
@@ -141,27 +160,31 @@ async fn send(socket: &UdpSocket, reply: &[u8], to: SocketAddr) {
 
 async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = shared.connections.clone().acquire_owned().await else {
-            return;
-        };
         let Ok((stream, from)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let place = shared.connections.take(from.ip());
         let shared = shared.clone();
-        tokio::spawn(async move {
-            if let Err(error) = serve_connection(stream, &shared).await {
+        tokio::spawn(place.hold(async move {
+            if let Err(error) = serve_connection(stream, from, &shared).await {
                 tracing::debug!(%from, %error, "DNS connection ended");
             }
-            drop(permit);
-        });
+        }));
     }
 }
 
 /// Questions one after the other, each with its length in front (RFC 1035, 4.2.2).
-async fn serve_connection(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+async fn serve_connection(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    shared: &Shared,
+) -> std::io::Result<()> {
     loop {
         let question = tokio::time::timeout(IDLE, read_message(&mut stream)).await??;
+        if !shared.allows(from) {
+            return Ok(());
+        }
         let reply = match shared.zone.answer(&question, None) {
             Verdict::Answer(reply) => reply,
             Verdict::Ignore => return Ok(()),

@@ -78,9 +78,14 @@ async fn exchange_udp(question: &[u8], resolver: SocketAddr) -> io::Result<Vec<u
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(resolver).await?;
     socket.send(question).await?;
-    let mut answer = vec![0; MAX_ANSWER];
     loop {
-        let length = socket.recv(&mut answer).await?;
+        // Hundreds of questions may wait; room for an answer is made when there is one.
+        socket.readable().await?;
+        let mut answer = vec![0; MAX_ANSWER];
+        let length = match socket.try_recv(&mut answer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            received => received?,
+        };
         if is_reply(question, &answer[..length]) {
             answer.truncate(length);
             return Ok(answer);
