@@ -21,6 +21,7 @@ mod limits;
 mod names;
 mod read;
 mod scan;
+mod seldom;
 mod staged;
 mod stream;
 mod trim;

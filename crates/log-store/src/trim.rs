@@ -1,7 +1,10 @@
 //! What has to go: segments above a limit, and segments whose time has come.
 
+use std::collections::{BinaryHeap, HashMap};
+
 use crate::disk::Disk;
-use crate::names::StreamId;
+use crate::index::FoundSegment;
+use crate::names::{GroupId, StreamId};
 use crate::stream::Segment;
 use crate::writer::Writer;
 use crate::{GroupKey, LogError};
@@ -23,43 +26,44 @@ impl Writer {
             dropped.push(*segment);
         }
         if !dropped.is_empty() {
-            tracing::warn!(
-                segments = dropped.len(),
-                "a log stream is full: its oldest events go"
-            );
+            if let Some(times) = self.stream_full.say() {
+                tracing::warn!(times, "log streams are full: their oldest events go");
+            }
             self.drop_segments(disk, id, &dropped);
         }
     }
 
-    /// Drops the segments that were not written to for the longest time, until a tenth of the room is free again.
+    /// Makes room until a tenth of it is free again: the group that has most gives up the segment that was not written to
+    /// for the longest time, and again. So a flood takes the room of its own group and of nobody with less.
     pub(crate) fn trim_store(&self, disk: &mut Disk) {
-        let mut found = match self.index.find_all() {
+        let found = match self.index.find_all() {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(%error, "log segments could not be listed");
                 return;
             }
         };
-        found.sort_by_key(|segment| segment.modified);
         let goal = self.limits.store_bytes / 10 * 9;
-        let mut total: u64 = found.iter().map(|segment| segment.bytes).sum();
-        tracing::warn!(total, "the log store is full: the oldest events go");
-        for segment in found {
-            if total <= goal {
-                break;
-            }
-            // The journal would bring back what is dirty.
-            if !disk
-                .dirty
+        let total: u64 = found.iter().map(|segment| segment.bytes).sum();
+        if let Some(times) = self.store_full.say() {
+            tracing::warn!(
+                total,
+                times,
+                "the log store is full: the oldest events of the largest groups go"
+            );
+        }
+        // The journal would bring back what is dirty.
+        let is_dirty = |segment: &FoundSegment| {
+            disk.dirty
                 .contains(&(segment.stream, segment.first_sequence))
-            {
-                let dropped = Segment {
-                    bytes: segment.bytes,
-                    ..Segment::new(segment.first_sequence)
-                };
-                self.drop_segments(disk, segment.stream, &[dropped]);
-                total -= segment.bytes;
-            }
+        };
+        let dropped = what_goes(found, total.saturating_sub(goal), is_dirty);
+        for segment in dropped {
+            let dropped = Segment {
+                bytes: segment.bytes,
+                ..Segment::new(segment.first_sequence)
+            };
+            self.drop_segments(disk, segment.stream, &[dropped]);
         }
     }
 
@@ -106,5 +110,84 @@ impl Writer {
             self.index.shed();
         }
         Ok(freed)
+    }
+}
+
+/// Which segments to drop for this many bytes.
+fn what_goes(
+    found: Vec<FoundSegment>,
+    mut excess: u64,
+    stays: impl Fn(&FoundSegment) -> bool,
+) -> Vec<FoundSegment> {
+    let mut groups: HashMap<GroupId, (u64, Vec<FoundSegment>)> = HashMap::new();
+    for segment in found {
+        let (bytes, segments) = groups.entry(segment.stream.group).or_default();
+        *bytes += segment.bytes;
+        segments.push(segment);
+    }
+    let mut largest = BinaryHeap::new();
+    for (group, (bytes, segments)) in &mut groups {
+        // The oldest at the end.
+        segments.sort_by_key(|segment| std::cmp::Reverse(segment.modified));
+        largest.push((*bytes, *group));
+    }
+    let mut gone = Vec::new();
+    while excess > 0
+        && let Some((bytes, group)) = largest.pop()
+    {
+        let oldest = groups
+            .get_mut(&group)
+            .and_then(|(_, segments)| segments.pop());
+        let Some(segment) = oldest else { continue };
+        if stays(&segment) {
+            largest.push((bytes, group));
+            continue;
+        }
+        excess = excess.saturating_sub(segment.bytes);
+        largest.push((bytes.saturating_sub(segment.bytes), group));
+        gone.push(segment);
+    }
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::StreamKey;
+
+    #[test]
+    fn the_largest_group_gives_up_its_oldest() {
+        let segment = |group: &str, age: u64, bytes: u64| FoundSegment {
+            stream: StreamKey {
+                group: GroupKey {
+                    account: "1".to_owned(),
+                    region: "r".to_owned(),
+                    group: group.to_owned(),
+                },
+                stream: "s".to_owned(),
+            }
+            .id(),
+            first_sequence: age,
+            bytes,
+            modified: SystemTime::UNIX_EPOCH + Duration::from_secs(1000 - age),
+        };
+        let all = || {
+            let flood = (0..10).map(|age| segment("flood", age, 100));
+            flood.chain([segment("quiet", 900, 150), segment("small", 999, 10)])
+        };
+        for (excess, dirty, want) in [
+            (0, 99, vec![]),
+            (50, 99, vec![9]),
+            (250, 99, vec![9, 8, 7]),
+            (250, 8, vec![9, 7, 6]),
+            // All of them down to what the next one has.
+            (950, 99, vec![9, 8, 7, 6, 5, 4, 3, 2, 1, 900]),
+        ] {
+            let gone = what_goes(all().collect(), excess, |s| s.first_sequence == dirty);
+            let gone: Vec<u64> = gone.iter().map(|segment| segment.first_sequence).collect();
+            assert_eq!(gone, want, "{excess} bytes");
+        }
     }
 }

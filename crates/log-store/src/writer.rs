@@ -17,6 +17,7 @@ use crate::index::Index;
 use crate::journal::{Journal, Record, replay};
 use crate::limits::Limits;
 use crate::names::{GroupId, StreamId};
+use crate::seldom::Seldom;
 use crate::staged::Staged;
 use crate::stream::Stream;
 use crate::{Event, GroupKey, LogError, StreamKey};
@@ -43,6 +44,9 @@ pub(crate) struct Writer {
     pub(crate) index: Index,
     pub(crate) limits: Limits,
     disk: Mutex<Disk>,
+    pub(crate) stream_full: Seldom,
+    pub(crate) store_full: Seldom,
+    refused: Seldom,
 }
 
 impl Writer {
@@ -65,6 +69,9 @@ impl Writer {
             index: Index::open(data)?,
             limits,
             disk: Mutex::new(disk),
+            stream_full: Seldom::default(),
+            store_full: Seldom::default(),
+            refused: Seldom::default(),
         })
     }
 
@@ -79,7 +86,9 @@ impl Writer {
         match outcome {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
             Err(error) => {
-                tracing::error!(%error, "a group of log events was refused");
+                if let Some(times) = self.refused.say() {
+                    tracing::error!(%error, times, "log events were refused");
+                }
                 vec![Err(error.into()); count]
             }
         }
