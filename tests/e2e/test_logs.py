@@ -87,6 +87,27 @@ def test_multiline_pattern(tasks, logs):
         ["START one", " more"], ["START two", " more of it"]]
 
 
+def test_datetime_format(tasks, logs):
+    # AWS's own example.
+    script = "echo '[May 01, 2017 19:00:01] one'; echo ' more'; echo '[May 01, 2017 19:01:31] two'"
+    options = {"awslogs-datetime-format": r"\[%b %d, %Y %H:%M:%S\]", "awslogs-create-group": "true"}
+    tasks.run(tasks.container(script, **logged("/datetime", **options)))
+    assert messages(logs, logGroupName="/datetime") == ["[May 01, 2017 19:00:01] one\n more", "[May 01, 2017 19:01:31] two"]
+
+
+@pytest.mark.parametrize(("option", "value", "pattern"), [
+    ("awslogs-multiline-pattern", "^(START", "^(START"),
+    ("awslogs-datetime-format", "(%Y", "([0-9]{4}"),
+])
+def test_a_pattern_that_does_not_compile_keeps_the_container_from_starting(tasks, option, value, pattern):
+    task = tasks.run(tasks.container("echo x", **logged("/bad", **{option: value, "awslogs-create-group": "true"})))
+    assert task["stopCode"] == "TaskFailedToStart", summary(task)
+    want = (f"ResourceInitializationError: failed to validate logger args: {option}: "
+            f'awslogs could not parse multiline pattern key "{pattern}": ')
+    assert task["stoppedReason"].startswith(want), summary(task)
+    assert "exitCode" not in container_of(task)
+
+
 @pytest.fixture(scope="module")
 def sample(logs):
     logs.create_log_group(logGroupName="/sample")

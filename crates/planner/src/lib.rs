@@ -3,6 +3,7 @@
 pub mod blue_green;
 pub mod codedeploy;
 pub mod ecr_lifecycle;
+pub mod log_events;
 pub mod placement;
 pub mod services;
 pub mod supervision;

@@ -8,6 +8,9 @@ use super::records::{GroupRecord, StreamRecord};
 use super::{groups, keys};
 use crate::state::{Attempt, Changes, State, StateError, Stored};
 
+/// Longer than any region's name.
+const MAX_REGION_CHARS: usize = 64;
+
 /// The texts are those of the awslogs driver on Fargate; they end up in a ResourceInitializationError.
 #[derive(Debug, thiserror::Error)]
 pub enum EnsureStreamError {
@@ -19,6 +22,8 @@ pub enum EnsureStreamError {
         "failed to validate logger args: create stream has been retried 1 times: failed to create Cloudwatch log stream: InvalidParameterException: {0} is not a name for a log group or stream"
     )]
     InvalidName(String),
+    #[error("failed to validate logger args: awslogs-region: {0} is not a name for a region")]
+    InvalidRegion(String),
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -50,6 +55,10 @@ pub async fn ensure_stream(
                 name.chars().take(512).collect(),
             ));
         }
+    }
+    if !is_region_name(&scope.region) {
+        let region = scope.region.chars().take(MAX_REGION_CHARS).collect();
+        return Err(EnsureStreamError::InvalidRegion(region));
     }
     let group_key = keys::group(scope, group);
     let stream_key = keys::stream(scope, group, stream);
@@ -85,6 +94,14 @@ fn is_group_name(name: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-/#".contains(&b))
         && groups::check_name(name).is_ok()
+}
+
+/// A region is a part of keys.
+fn is_region_name(name: &str) -> bool {
+    (1..=MAX_REGION_CHARS).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn is_stream_name(name: &str) -> bool {

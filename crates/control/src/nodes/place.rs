@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use neargate_domain::task::{ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use neargate_planner::log_events::EventStart;
 use neargate_planner::placement::{Need, Node, Nodes, Pool};
 
 use super::NodeControl;
@@ -121,6 +122,13 @@ impl NodeControl {
             let Some(target) = LogTarget::of(record, container) else {
                 continue;
             };
+            if let Some((option, pattern)) = target.event_start()
+                && let Err(error) = EventStart::new(&pattern)
+            {
+                return Ok(Err(format!(
+                    "ResourceInitializationError: failed to validate logger args: {option}: {error}"
+                )));
+            }
             let scope = neargate_domain::Scope::new(&record.scope.account, &target.region);
             let made = logs::ensure_stream(
                 &self.state,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use neargate_aws_api::ecs::types as api;
 use neargate_node_api as node;
+use neargate_planner::log_events::datetime_pattern;
 
 use crate::ecs::records::{ContainerRecord, TaskRecord};
 
@@ -12,6 +13,9 @@ use crate::ecs::records::{ContainerRecord, TaskRecord};
 const DEFAULT_STOP_TIMEOUT_SECS: u32 = 30;
 /// awslogs `max-buffer-size` where the definition sets none. Source: "Send Amazon ECS logs to CloudWatch".
 const DEFAULT_LOG_BUFFER_BYTES: u64 = 10 * 1024 * 1024;
+
+const DATETIME_FORMAT: &str = "awslogs-datetime-format";
+const MULTILINE_PATTERN: &str = "awslogs-multiline-pattern";
 
 /// What the control plane knows and the task definition does not.
 pub struct Surroundings<'a> {
@@ -286,19 +290,13 @@ fn log_configuration(
 ) -> Option<node::LogConfiguration> {
     let target = LogTarget::of(task, definition)?;
     let mode = target.options.get("mode").map(String::as_str);
-    let pattern = match target.options.get("awslogs-datetime-format") {
-        Some(format) => datetime_pattern(format),
-        None => target
-            .options
-            .get("awslogs-multiline-pattern")
-            .cloned()
-            .unwrap_or_default(),
-    };
     Some(node::LogConfiguration {
+        multiline_pattern: target
+            .event_start()
+            .map_or_else(String::new, |(_, pattern)| pattern),
         log_group: target.group,
         log_stream: target.stream,
         region: target.region,
-        multiline_pattern: pattern,
         blocking: mode.map_or(surroundings.logs_block_by_default, |mode| {
             mode == "blocking"
         }),
@@ -344,6 +342,20 @@ impl<'a> LogTarget<'a> {
             options,
         })
     }
+
+    /// The regular expression that a line must contain to begin an event, and the option that it comes from. A format
+    /// wins over a pattern, as at AWS.
+    pub fn event_start(&self) -> Option<(&'static str, String)> {
+        let given = |option: &'static str| Some((option, self.options.get(option)?.as_str()));
+        let (option, text) = given(DATETIME_FORMAT)
+            .or_else(|| given(MULTILINE_PATTERN))
+            .filter(|(_, text)| !text.is_empty())?;
+        let pattern = match option {
+            DATETIME_FORMAT => datetime_pattern(text),
+            _ => text.to_owned(),
+        };
+        Some((option, pattern))
+    }
 }
 
 /// Docker's sizes: `25m`, `1g`, `512k`, `1024`.
@@ -357,35 +369,6 @@ fn parse_size(text: &str) -> Option<u64> {
         _ => (text, 1),
     };
     number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-/// The pattern of a strftime format: what a line must contain to begin an event.
-fn datetime_pattern(format: &str) -> String {
-    let mut pattern = String::new();
-    let mut chars = format.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            if !c.is_alphanumeric() && c != ' ' {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-            continue;
-        }
-        pattern.push_str(match chars.next() {
-            Some('Y') => r"\d{4}",
-            Some('j' | 'L') => r"\d{3}",
-            Some('f') => r"\d{1,9}",
-            Some('m' | 'd' | 'H' | 'I' | 'M' | 'S' | 'y') => r"\d{2}",
-            Some('b' | 'a') => r"[A-Za-z]{3}",
-            Some('B' | 'A') => r"[A-Za-z]+",
-            Some('p') => r"[AaPp][Mm]",
-            Some('z') => r"[+-]\d{2}:?\d{2}",
-            Some('Z') => r"[A-Za-z]{1,5}",
-            Some('%') => "%",
-            _ => ".",
-        });
-    }
-    pattern
 }
 
 #[cfg(test)]
@@ -514,7 +497,7 @@ mod tests {
         assert_eq!(logs.log_stream, "p/app/0123456789abcdef0123456789abcdef");
         assert!(logs.blocking);
         assert_eq!(logs.max_buffer_bytes, 25 << 20);
-        assert_eq!(logs.multiline_pattern, r"\d{4}\-\d{2}\-\d{2}");
+        assert_eq!(logs.multiline_pattern, datetime_pattern("%Y-%m-%d"));
     }
 
     #[test]
