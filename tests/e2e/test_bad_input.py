@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 from harness import generate, wire
@@ -135,3 +136,46 @@ def test_a_body_over_the_limit_is_refused(caller):
     except (ConnectionResetError, BrokenPipeError):
         return
     assert answer.status == 413, answer.status
+
+
+# What a definition may say wrong about a container. AWS refuses some of it at registration; what gets further is named as
+# the container's trouble.
+WRONG_CONTAINERS = {
+    "a health check without a command": {"healthCheck": {"command": ["CMD"]}},
+    "a health check without a script": {"healthCheck": {"command": ["CMD-SHELL"]}},
+    "a NUL in the command": {"command": ["a\0b"]},
+    "an empty entry point": {"entryPoint": [""]},
+    "a directory that is not absolute": {"workingDirectory": "not/absolute"},
+    "a NUL in the directory": {"workingDirectory": "/a\0b"},
+    "a user that the image lacks": {"user": "nobody-at-all"},
+    "a user without a name": {"user": ":"},
+    "a user beyond all numbers": {"user": "99999999999"},
+    "a mount option that there is none of": {
+        "linuxParameters": {"tmpfs": [{"containerPath": "/t", "size": 1, "mountOptions": ["nonsense"]}]}},
+    "a tmpfs that is nowhere": {"linuxParameters": {"tmpfs": [{"containerPath": "", "size": 1}]}},
+    "a mount over all": {"mountPoints": [{"sourceVolume": "v", "containerPath": "/"}]},
+    "a mount over /proc/self": {"mountPoints": [{"sourceVolume": "v", "containerPath": "/proc/self"}]},
+    "a mount that climbs": {"mountPoints": [{"sourceVolume": "v", "containerPath": "/../../x"}]},
+    "a kernel parameter that there is none of": {"systemControls": [{"namespace": "net.no.such", "value": "1"}]},
+    "a kernel parameter's value": {"systemControls": [{"namespace": "net.ipv4.ip_local_port_range", "value": "x"}]},
+    "a limit beyond all": {"ulimits": [{"name": "nofile", "softLimit": 2**31 - 1, "hardLimit": 2**31 - 1}]},
+    "an image that cannot be": {"image": "Not::an-image"},
+    "a log of no region": {"logConfiguration": {"logDriver": "awslogs", "options": {
+        "awslogs-group": "g", "awslogs-region": "no/region", "awslogs-stream-prefix": "p", "awslogs-create-group": "true"}}},
+    "a log of no name": {"logConfiguration": {"logDriver": "awslogs", "options": {
+        "awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p:*", "awslogs-create-group": "true"}}},
+}
+
+
+def test_what_a_definition_says_wrong_is_not_the_machines_fault(tasks):
+    started = {}
+    for what, fields in WRONG_CONTAINERS.items():
+        try:
+            definition = tasks.register(tasks.container("exit 0", **fields), volumes=[{"name": "v"}])
+        except ClientError as error:
+            assert error.response["Error"]["Code"] in ("ClientException", "InvalidParameterException"), (what, error)
+        else:
+            started[what] = tasks.start(definition)
+    reasons = {what: tasks.wait(arn).get("stoppedReason", "") for what, arn in started.items()}
+    wrong = {what: reason for what, reason in reasons.items() if "InternalError" in reason or "shim.json" in reason}
+    assert not wrong, wrong

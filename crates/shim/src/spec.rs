@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use neargate_planner::log_events::{EventStart, PatternError};
 use neargate_planner::supervision::{
     Condition, ContainerPlan, Dependency, HealthCheckPlan, PlanError, RestartPlan, TaskPlan,
 };
@@ -18,6 +19,9 @@ pub struct ShimSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup_instance: Option<String>,
     pub runtime: RuntimeCommand,
+    /// Processor time per second that the shim may spend on the containers' output. None: without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_millis_per_sec: Option<u32>,
     /// In the task definition's order.
     pub containers: Vec<ContainerSpec>,
 }
@@ -139,11 +143,10 @@ pub enum SpecError {
     Name(String),
     #[error("container {container}: unknown signal {signal:?}")]
     Signal { container: String, signal: String },
-    #[error("container {container}: multiline pattern {pattern:?}: {error}")]
+    #[error("container {container}: {error}")]
     Pattern {
         container: String,
-        pattern: String,
-        error: String,
+        error: PatternError,
     },
     #[error("container {0}: an empty health check command")]
     HealthCommand(String),
@@ -174,6 +177,12 @@ impl ContainerSpec {
             .is_some_and(|check| check.argv().is_empty())
         {
             return Err(SpecError::HealthCommand(name.clone()));
+        }
+        if let Some(pattern) = &self.log.multiline_pattern {
+            EventStart::new(pattern).map_err(|error| SpecError::Pattern {
+                container: name.clone(),
+                error,
+            })?;
         }
         let depends_on = self.depends_on.iter().map(|dependency| Dependency {
             container: dependency.container.clone(),

@@ -20,9 +20,9 @@ use crate::network::TaskFiles;
 /// Processes in one container. Fargate has no documented number; this one stops a fork bomb before the host feels it.
 const PIDS_LIMIT: i64 = 32_768;
 
-/// What `max-buffer-size` of a log can be at most. The buffer is on the disk that all tasks share, where Fargate's is in
-/// the task's own memory; this is minutes of a busy container's lines.
-const MAX_LOG_BUFFER_BYTES: u64 = 256 << 20;
+/// Of a task's processor time, what its supervisor may spend on its output beside it. Some 5 MB of usual lines per second
+/// for the smallest task.
+const LOG_CPU_PERCENT: u64 = 10;
 
 /// A container with everything that its bundle needs.
 pub struct Prepared<'a> {
@@ -234,6 +234,7 @@ fn binds(
 pub fn shim_spec(
     dir: &TaskDir<'_>,
     task_id: &str,
+    task: &node::TaskSpec,
     prepared: &[Prepared<'_>],
     runtime: shim::RuntimeCommand,
     instance: &str,
@@ -242,8 +243,15 @@ pub fn shim_spec(
         task_id: task_id.to_owned(),
         cgroup_instance: Some(instance.to_owned()),
         runtime,
+        log_millis_per_sec: Some(log_millis_per_sec(task.cpu_units)),
         containers: prepared.iter().map(|p| container_spec(dir, p)).collect(),
     }
+}
+
+/// A share of the processor time that a task has bought, for reading its output.
+fn log_millis_per_sec(cpu_units: u64) -> u32 {
+    let bought = cpu_units.saturating_mul(1000) / 1024;
+    u32::try_from(bought * LOG_CPU_PERCENT / 100).unwrap_or(u32::MAX)
 }
 
 fn container_spec(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> shim::ContainerSpec {
@@ -269,7 +277,7 @@ fn container_spec(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> shim::Container
                 shim::LogMode::Blocking
             } else {
                 shim::LogMode::NonBlocking {
-                    max_buffer_bytes: logs.max_buffer_bytes.min(MAX_LOG_BUFFER_BYTES),
+                    max_buffer_bytes: logs.max_buffer_bytes,
                 }
             },
             multiline_pattern: Some(logs.multiline_pattern.clone()).filter(|p| !p.is_empty()),

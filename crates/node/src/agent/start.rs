@@ -166,10 +166,16 @@ pub fn launch(
     let shim = bundle::shim_spec(
         &dir,
         task_id,
+        spec,
         &prepared,
         runtime_command(host),
         &host.identity.instance,
     );
+    // What the shim would refuse comes from the definition or the image, and is not the machine's fault.
+    shim.plan().map_err(|error| StartError {
+        container: None,
+        reason: format!("CannotCreateContainerError: {error}"),
+    })?;
     let text = serde_json::to_vec(&shim).map_err(StartError::task)?;
     neargate_files::replace_unsynced(&root.join("shim.json"), &text).map_err(StartError::task)?;
     spawn_shim(host, &root)

@@ -1,6 +1,7 @@
 //! From a container's output to its spool.
 
 mod lines;
+mod loss;
 mod multiline;
 mod sink;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use neargate_planner::log_events::{EventStart, PatternError};
 use neargate_planner::supervision::Moment;
-use regex_lite::Regex;
 
 use crate::spool::MAX_EVENT_BYTES;
 
@@ -11,16 +11,16 @@ use crate::spool::MAX_EVENT_BYTES;
 const IDLE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Multiline {
-    begins: Regex,
+    begins: EventStart,
     timestamp_millis: i64,
     text: String,
     last_line_at: Moment,
 }
 
 impl Multiline {
-    pub fn new(pattern: &str) -> Result<Self, regex_lite::Error> {
+    pub fn new(pattern: &str) -> Result<Self, PatternError> {
         Ok(Self {
-            begins: Regex::new(pattern)?,
+            begins: EventStart::new(pattern)?,
             timestamp_millis: 0,
             text: String::new(),
             last_line_at: Moment(0),

@@ -1,5 +1,6 @@
 //! The shim at work: one loop that turns what happens into events for the planner, and its actions into system calls.
 
+mod budget;
 mod children;
 mod health;
 mod output;
@@ -27,6 +28,7 @@ use crate::memory;
 use crate::poller::{Interest, Poller, Token};
 use crate::spec::{ContainerSpec, ShimSpec, SpecError};
 use crate::state::ProcessId;
+use budget::LogBudget;
 use children::Children;
 use output::Output;
 use publishing::Published;
@@ -56,6 +58,7 @@ pub(crate) struct Shim {
     control: ControlServer,
     children: Children,
     output: Output,
+    log_budget: LogBudget,
     published: Published,
     /// Events that carrying out an action has led to.
     pending: VecDeque<Event>,
@@ -78,6 +81,7 @@ impl Shim {
             .map(|container| Container::new(&task_dir, container))
             .collect();
         let containers = containers?;
+        let log_budget = LogBudget::new(spec.log_millis_per_sec);
         let control =
             ControlServer::listen(&poller, containers.len()).map_err(ShimError::io("shim.sock"))?;
         Ok(Self {
@@ -92,6 +96,7 @@ impl Shim {
             control,
             children: Children::default(),
             output: Output::default(),
+            log_budget,
             pending: VecDeque::new(),
             shutdown_asked_by: Vec::new(),
             startup_released: false,
@@ -179,6 +184,7 @@ impl Shim {
             .into_iter()
             .chain(sinks)
             .chain(self.published.next_wake())
+            .chain(self.log_budget.next_wake())
             .min()
             .map(|at: Moment| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX))
     }
@@ -194,8 +200,7 @@ impl Container {
                 SinkError::Io(source) => ShimError::io("log directory")(source),
                 SinkError::Pattern(error) => ShimError::Spec(SpecError::Pattern {
                     container: name.clone(),
-                    pattern: spec.log.multiline_pattern.clone().unwrap_or_default(),
-                    error: error.to_string(),
+                    error,
                 }),
             })?;
         Ok(Self {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use neargate_planner::supervision::Moment;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::Shim;
+use super::{Shim, budget};
 use crate::clock::wall_millis;
 use crate::logs::LineSplitter;
 use crate::poller::{Interest, Poller, Token};
@@ -81,12 +81,16 @@ impl Shim {
             .position(|stream| stream.id == id)
         {
             let container = self.output.streams[index].container;
+            let before = budget::processor_time();
             self.read_turns(index, READS_PER_TURN);
+            let work = budget::processor_time().saturating_sub(before);
+            self.log_budget.spend(self.clock.now(), work);
             self.logs_written(container);
         }
     }
 
-    /// Reads what the pipes of a container hold now, as far as its log takes it.
+    /// Reads what the pipes of a container hold now, as far as its log takes it. It has ended, so this comes to an end too,
+    /// and its exit is not kept waiting for the budget.
     pub(super) fn drain_output(&mut self, container: usize) {
         self.containers[container].sink.set_container_ended(true);
         self.resume(container);
@@ -107,7 +111,7 @@ impl Shim {
     fn read_turns(&mut self, index: usize, turns: usize) {
         for _ in 0..turns {
             let container = self.output.streams[index].container;
-            if !self.containers[container].sink.takes_more() {
+            if !self.takes_output(container) {
                 return self.pause(index);
             }
             match self.read_once(index) {
@@ -177,9 +181,14 @@ impl Shim {
         }
     }
 
+    fn takes_output(&self, container: usize) -> bool {
+        let sink = &self.containers[container].sink;
+        sink.takes_more() && (sink.has_container_ended() || !self.log_budget.is_exhausted())
+    }
+
     /// The log takes more again: so do we.
     pub(super) fn resume(&mut self, container: usize) {
-        if !self.containers[container].sink.takes_more() {
+        if !self.takes_output(container) {
             return;
         }
         for stream in &mut self.output.streams {
@@ -212,6 +221,9 @@ impl Shim {
     }
 
     pub(super) fn keep_log_time(&mut self, now: Moment) {
+        if self.log_budget.is_back(now) {
+            (0..self.containers.len()).for_each(|index| self.resume(index));
+        }
         for index in 0..self.containers.len() {
             let sink = &mut self.containers[index].sink;
             if sink.next_wake().is_some_and(|at| at <= now) {

@@ -8,15 +8,17 @@
 //! The spool is not synced to disk: it has to survive every process, not the host, whose loss ends the task too.
 
 mod backlog;
+mod limits;
 mod reader;
 mod record;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 pub use reader::{LogBatch, LogEvent, SpoolReader};
-pub use record::MAX_EVENT_BYTES;
 pub(crate) use record::{Batch, record_bytes};
+pub use record::{EVENT_OVERHEAD_BYTES, MAX_EVENT_BYTES};
 pub(crate) use writer::SpoolWriter;
 
 use std::path::{Path, PathBuf};

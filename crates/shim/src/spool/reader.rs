@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::limits::Room;
 use super::record::{MAX_EVENT_BYTES, Record};
 use super::{END, parse_segment_name, segment_path};
 
@@ -60,16 +61,16 @@ impl SpoolReader {
         self.next_sequence
     }
 
-    /// The next events whose messages have up to about `max_bytes` together (one event always fits). No events: there
-    /// are no more for now.
+    /// The next events that have up to `max_bytes` together, each counted with [`super::EVENT_OVERHEAD_BYTES`] more (one
+    /// event always fits). No events: there are no more for now.
     pub fn next_batch(&mut self, max_bytes: usize) -> io::Result<LogBatch> {
         let mut buffer = vec![0; READ_BYTES];
         let mut batch = LogBatch {
             first_sequence: self.next_sequence,
             events: Vec::new(),
         };
-        let mut message_bytes = 0;
-        while message_bytes < max_bytes {
+        let mut room = Room::new(max_bytes);
+        while !room.is_full() {
             if self.position.is_none() {
                 self.find_segment()?;
                 if batch.events.is_empty() {
@@ -82,13 +83,12 @@ impl SpoolReader {
             let count = read_up_to(&position.file, &mut buffer, position.offset)?;
             let mut rest = &buffer[..count];
             while let Some(record) = Record::read(rest)
-                && (message_bytes == 0 || message_bytes + record.text.len() <= max_bytes)
+                && room.takes(record.timestamp_millis, record.text.len())
             {
                 batch.events.push(LogEvent {
                     timestamp_millis: record.timestamp_millis,
                     message: String::from_utf8_lossy(record.text).into_owned(),
                 });
-                message_bytes += record.text.len();
                 position.offset += record.size as u64;
                 self.next_sequence += 1;
                 rest = &rest[record.size..];

@@ -1,9 +1,12 @@
 //! One event in a segment: length of the text (u32), timestamp in ms since the epoch (i64), both little-endian, text.
 
-/// CloudWatch Logs takes events of 256 KiB and counts 26 bytes of overhead for each; longer lines are split.
+/// What CloudWatch Logs counts for an event beside its text. More than a gRPC message needs for its time and lengths, so
+/// that what is counted with it also bounds what is sent (a test of the node's log shipper compares them).
 ///
 /// Source: CloudWatch Logs API, PutLogEvents, constraints.
-pub const MAX_EVENT_BYTES: usize = 256 * 1024 - 26;
+pub const EVENT_OVERHEAD_BYTES: usize = 26;
+/// The awslogs driver splits lines that are longer than an event of 256 KiB.
+pub const MAX_EVENT_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD_BYTES;
 
 const HEADER_BYTES: usize = 12;
 

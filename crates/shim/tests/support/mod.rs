@@ -90,6 +90,7 @@ impl Task {
         let spec = ShimSpec {
             task_id: format!("shimtest-{}-{number}", std::process::id()),
             cgroup_instance: None,
+            log_millis_per_sec: None,
             runtime: RuntimeCommand {
                 program,
                 args: vec!["--root".into(), root],
