@@ -39,8 +39,6 @@ use crate::{controllers, health, housekeeping};
 
 /// Base64 of ECR's largest layer part (20 MiB), and the JSON around it.
 const MAX_LAYER_PART_BODY: usize = 29 << 20;
-/// A report about 100,000 targets with reasons.
-const MAX_REPORT_BYTES: usize = 32 << 20;
 
 pub struct ServerConfig {
     pub data_dir: PathBuf,
@@ -212,10 +210,10 @@ fn serve_nodes(server: &Arc<Server>, socket: &Path) -> anyhow::Result<()> {
     let listener =
         UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
     std::fs::set_permissions(socket, Permissions::from_mode(FILE_MODE))?;
-    let nodes = NodeServiceServer::new(NodeApi(server.nodes.clone()));
-    // What it reports grows with the number of targets, without bound.
+    let nodes = NodeServiceServer::new(NodeApi(server.nodes.clone()))
+        .max_decoding_message_size(neargate_node_api::MAX_MESSAGE_BYTES);
     let load_balancers = LbServiceServer::new(LbApi(server.load_balancers.clone()))
-        .max_decoding_message_size(MAX_REPORT_BYTES);
+        .max_decoding_message_size(neargate_lb_api::MAX_REPORT_BYTES);
     let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener);
     tokio::spawn(async move {
         let served = tonic::transport::Server::builder()

@@ -15,6 +15,7 @@ mod sweep;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::Stream;
 use neargate_aws_api::ecs::types::TaskDefinition;
@@ -61,6 +62,8 @@ pub struct NodeControl {
     sessions: Mutex<HashMap<String, ConnectedNode>>,
     /// How many sessions there are.
     connections: watch::Sender<usize>,
+    /// Log lines could not be stored the last time.
+    logs_fail: AtomicBool,
 }
 
 struct ConnectedNode {
@@ -87,6 +90,7 @@ impl NodeControl {
             load_balancers,
             sessions: Mutex::default(),
             connections: watch::Sender::new(0),
+            logs_fail: AtomicBool::new(false),
         })
     }
 

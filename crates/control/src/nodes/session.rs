@@ -21,6 +21,9 @@ type Outbound = mpsc::Sender<Result<node::ServerMessage, Status>>;
 /// Numbers the sessions of this process.
 static SESSIONS: AtomicU64 = AtomicU64::new(1);
 
+/// Of a message, what one value may take that cannot be sent in parts; there are three, and the tasks.
+const MAX_VALUE_BYTES: usize = node::MAX_MESSAGE_BYTES / 5;
+
 /// What the node was told of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Told {
@@ -39,11 +42,7 @@ impl NodeControl {
                 "the first message of a node is Hello",
             ));
         };
-        let Some(FromNode::Observed(observed)) = next(&mut inbound).await? else {
-            return Err(Status::invalid_argument(
-                "the second message of a node is all that it has",
-            ));
-        };
+        let observed = full_report(&mut inbound).await?;
         let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
             node = hello.node_id,
@@ -111,7 +110,7 @@ impl NodeControl {
             reported = reported.tasks.len(),
             "the node is told its full state"
         );
-        send(outbound, ToNode::Desired(full)).await?;
+        send_desired(outbound, full).await?;
         self.board.wake(&Subscriber::Placement);
         loop {
             tokio::select! {
@@ -134,7 +133,7 @@ impl NodeControl {
                     if !is_empty {
                         version += 1;
                         change.version = version;
-                        send(outbound, ToNode::Desired(change)).await?;
+                        send_desired(outbound, change).await?;
                     }
                 }
                 changed = policy.changed() => {
@@ -144,7 +143,7 @@ impl NodeControl {
                     let network_policy = newest(&mut policy);
                     version += 1;
                     let change = node::Desired { version, network_policy, ..Default::default() };
-                    send(outbound, ToNode::Desired(change)).await?;
+                    send_desired(outbound, change).await?;
                 }
                 changed = load_balancers.changed() => {
                     if changed.is_err() {
@@ -156,7 +155,7 @@ impl NodeControl {
                         change.network_policy = newest(&mut policy);
                     }
                     set_load_balancers(&mut change, &mut load_balancers);
-                    send(outbound, ToNode::Desired(change)).await?;
+                    send_desired(outbound, change).await?;
                 }
             }
             // A node that connected again is served by its newer session.
@@ -252,6 +251,69 @@ async fn next(inbound: &mut Streaming<node::NodeMessage>) -> Result<Option<FromN
             Some(node::NodeMessage { message }) => return Ok(message),
             None => return Ok(None),
         }
+    }
+}
+
+/// All that a node has: its second message, and those that this one says belong to it.
+async fn full_report(inbound: &mut Streaming<node::NodeMessage>) -> Result<node::Observed, Status> {
+    let mut report = node::Observed::default();
+    loop {
+        let Some(FromNode::Observed(part)) = next(inbound).await? else {
+            return Err(Status::invalid_argument(
+                "the second message of a node is all that it has",
+            ));
+        };
+        report.tasks.extend(part.tasks);
+        if !part.more {
+            return Ok(report);
+        }
+    }
+}
+
+/// Sends what the node shall have, in as many messages as its tasks take. Changes need not come together; a full state
+/// counts when its last part is there.
+async fn send_desired(outbound: &Outbound, mut desired: node::Desired) -> Result<(), Status> {
+    leave_out_what_is_too_big(&mut desired);
+    loop {
+        let tasks = desired.tasks.len().min(node::MAX_TASKS);
+        let rest = desired.tasks.split_off(tasks);
+        if rest.is_empty() {
+            return send(outbound, ToNode::Desired(desired)).await;
+        }
+        let next = node::Desired {
+            full: desired.full,
+            version: desired.version,
+            tasks: rest,
+            ..Default::default()
+        };
+        desired.more = desired.full;
+        send(outbound, ToNode::Desired(desired)).await?;
+        desired = next;
+    }
+}
+
+/// A value that the node would not take would end the session, and each one after it. It keeps the one that it has.
+fn leave_out_what_is_too_big(desired: &mut node::Desired) {
+    fn is_too_big<T: prost::Message>(what: &str, value: &Option<T>) -> bool {
+        let bytes = value.as_ref().map_or(0, T::encoded_len);
+        let too_big = bytes > MAX_VALUE_BYTES;
+        if too_big {
+            tracing::error!(
+                bytes,
+                limit = MAX_VALUE_BYTES,
+                "{what} of all accounts are too many for a node, which keeps those that it has"
+            );
+        }
+        too_big
+    }
+    if is_too_big("security groups", &desired.network_policy) {
+        desired.network_policy = None;
+    }
+    if is_too_big("load balancers", &desired.load_balancer_interfaces) {
+        desired.load_balancer_interfaces = None;
+    }
+    if is_too_big("names of load balancers", &desired.dns_records) {
+        desired.dns_records = None;
     }
 }
 

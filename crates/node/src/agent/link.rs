@@ -11,8 +11,8 @@ use neargate_node_api::node_service_client::NodeServiceClient;
 use neargate_node_api::server_message::Message as FromServer;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
 
 use super::Host;
 
@@ -41,7 +41,7 @@ async fn session(host: &Arc<Host>) -> Result<(), Status> {
     let channel = dial(host.config.server_socket.clone()).await?;
     tokio::select! {
         ended = converse(host, channel.clone()) => ended,
-        ended = host.logs.run(host, channel) => ended,
+        never = host.logs.run(host, channel) => match never {},
     }
 }
 
@@ -60,33 +60,100 @@ async fn dial(socket: PathBuf) -> Result<Channel, Status> {
 async fn converse(host: &Arc<Host>, channel: Channel) -> Result<(), Status> {
     let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
     send(&outbound, ToServer::Hello(hello(host))).await?;
-    send(
-        &outbound,
-        ToServer::Observed(node::Observed {
-            full: true,
-            tasks: host.reports.all(),
-        }),
-    )
-    .await?;
     let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
-    let mut inbound = NodeServiceClient::new(channel)
-        .connect(stream)
-        .await?
-        .into_inner();
+    let mut client =
+        NodeServiceClient::new(channel).max_decoding_message_size(node::MAX_MESSAGE_BYTES);
+    // At the same time: the report may be more than fits before somebody reads it.
+    let reported = report_all(&outbound, host.reports.all());
+    let (inbound, ()) = tokio::try_join!(client.connect(stream), reported)?;
+    let mut inbound = inbound.into_inner();
     tracing::info!("connected to the control plane");
+    // Neither waits for the other: a server that is busy sending reads nothing meanwhile.
+    tokio::select! {
+        ended = hear(host, &mut inbound) => ended,
+        ended = report_changes(host, &outbound) => ended,
+    }
+}
+
+async fn hear(
+    host: &Arc<Host>,
+    inbound: &mut Streaming<node::ServerMessage>,
+) -> Result<(), Status> {
+    let mut begun: Option<node::Desired> = None;
     loop {
-        tokio::select! {
-            message = inbound.message() => match message? {
-                Some(node::ServerMessage { message: Some(FromServer::Desired(desired)) }) => {
-                    host.take_desired(desired).await;
+        match inbound.message().await? {
+            Some(node::ServerMessage {
+                message: Some(FromServer::Desired(part)),
+            }) => {
+                let more = part.more;
+                let desired = match begun.take() {
+                    Some(begun) => joined(begun, part),
+                    None => part,
+                };
+                match more {
+                    true => begun = Some(desired),
+                    false => host.take_desired(desired).await,
                 }
-                Some(_) => {}
-                None => return Ok(()),
-            },
-            tasks = host.reports.unsent() => {
-                send(&outbound, ToServer::Observed(node::Observed { full: false, tasks })).await?;
             }
+            Some(_) => {}
+            None => return Ok(()),
         }
+    }
+}
+
+async fn report_changes(
+    host: &Arc<Host>,
+    outbound: &mpsc::Sender<node::NodeMessage>,
+) -> Result<(), Status> {
+    loop {
+        let tasks = host.reports.unsent().await;
+        for tasks in tasks.chunks(node::MAX_TASKS) {
+            let observed = node::Observed {
+                tasks: tasks.to_vec(),
+                ..Default::default()
+            };
+            send(outbound, ToServer::Observed(observed)).await?;
+        }
+    }
+}
+
+/// Everything that the node has, in as many messages as that takes.
+async fn report_all(
+    outbound: &mpsc::Sender<node::NodeMessage>,
+    tasks: Vec<node::TaskObserved>,
+) -> Result<(), Status> {
+    let mut rest = tasks;
+    loop {
+        let next = rest.split_off(rest.len().min(node::MAX_TASKS));
+        let more = !next.is_empty();
+        let observed = node::Observed {
+            full: true,
+            tasks: rest,
+            more,
+        };
+        send(outbound, ToServer::Observed(observed)).await?;
+        if !more {
+            return Ok(());
+        }
+        rest = next;
+    }
+}
+
+/// A full state that came in parts: the tasks of all of them, and what else any of them had.
+fn joined(begun: node::Desired, part: node::Desired) -> node::Desired {
+    let mut tasks = begun.tasks;
+    tasks.extend(part.tasks);
+    node::Desired {
+        full: begun.full,
+        version: part.version,
+        tasks,
+        network_policy: part.network_policy.or(begun.network_policy),
+        load_balancer_interfaces: part
+            .load_balancer_interfaces
+            .or(begun.load_balancer_interfaces),
+        dns_records: part.dns_records.or(begun.dns_records),
+        forget_task_arns: [begun.forget_task_arns, part.forget_task_arns].concat(),
+        more: part.more,
     }
 }
 

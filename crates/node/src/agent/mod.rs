@@ -19,6 +19,7 @@ mod shims;
 mod start;
 mod storage;
 mod task;
+mod turns;
 mod unlinked;
 mod volumes;
 mod walls;

@@ -26,6 +26,9 @@ const KILLED_EXIT_CODE: i32 = 137;
 /// How long a task that has ended waits with its last state for its last lines: a flood's, to a busy disk.
 const LOGS_BEFORE_STOPPED: Duration = Duration::from_secs(10);
 
+/// Longest reason that AWS shows, of a task or a container.
+const MAX_REASON_CHARS: usize = 1024;
+
 /// What the server wants of a task. Watched, not queued: only the latest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wanted {
@@ -195,10 +198,10 @@ impl TaskActor {
     fn fail(&mut self, error: &StartError) {
         tracing::warn!(task = self.task_id, %error, "a task did not start");
         self.report.stop_code = StopCode::TaskFailedToStart.as_str().to_owned();
-        self.report.stopped_reason.clone_from(&error.reason);
+        self.report.stopped_reason = shortened(&error.reason);
         for container in &mut self.report.containers {
             if error.container.as_deref() == Some(container.name.as_str()) {
-                container.reason.clone_from(&error.reason);
+                container.reason = shortened(&error.reason);
             }
         }
         self.end_unstarted();
@@ -413,6 +416,11 @@ fn remove_runtime_state(host: &Host, task_id: &str, problems: &mut Vec<String>) 
     }
 }
 
+/// A reason as long as it is shown. A runtime's, a registry's or a user's text may have any length.
+fn shortened(reason: &str) -> String {
+    reason.chars().take(MAX_REASON_CHARS).collect()
+}
+
 /// A task only moves forward.
 fn advance(report: &mut TaskObserved, phase: TaskPhase) {
     if phase > report.phase() {
@@ -431,7 +439,8 @@ fn take_over(report: &mut TaskObserved, state: &ShimState, stop_was_asked: bool)
     let asked = stop_was_asked && state.task.stop_code == Some(StopCode::UserInitiated);
     if let Some(code) = state.task.stop_code.filter(|_| !asked) {
         report.stop_code = code.as_str().to_owned();
-        report.stopped_reason = state.task.stopped_reason.clone().unwrap_or_default();
+        let reason = state.task.stopped_reason.as_deref();
+        report.stopped_reason = shortened(reason.unwrap_or_default());
     }
     for seen in &state.containers {
         let Some(container) = report.containers.iter_mut().find(|c| c.name == seen.name) else {
@@ -439,7 +448,7 @@ fn take_over(report: &mut TaskObserved, state: &ShimState, stop_was_asked: bool)
         };
         container.last_status = seen.status.as_str().to_owned();
         container.exit_code = seen.exit_code;
-        container.reason = seen.reason.clone().unwrap_or_default();
+        container.reason = shortened(seen.reason.as_deref().unwrap_or_default());
         container.health_status = seen
             .health
             .map(|h| h.as_str().to_owned())
