@@ -11,14 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tonic::Status as Error;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Status as Error, Streaming};
 
 /// Pause between two tries to reach the server. Constant and short: it is on the same machine.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 const OUTBOUND_MESSAGES: usize = 16;
-/// A table of thousands of listeners and targets is a few MiB; certificates make it more.
-const MAX_TABLE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Stays connected for ever. Tables go to `tables`, the news of `status` to the server.
 pub async fn keep_connected(
@@ -67,27 +65,64 @@ async fn converse(
         neargate_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     send(&outbound, ToServer::Hello(hello)).await?;
-    send(&outbound, ToServer::Observed(status.all())).await?;
     let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
-    let mut inbound = LbServiceClient::new(channel)
-        .max_decoding_message_size(MAX_TABLE_BYTES)
-        .connect(stream)
-        .await?
-        .into_inner();
+    let mut client = LbServiceClient::new(channel).max_decoding_message_size(api::MAX_TABLE_BYTES);
+    // At the same time: the report may be more than fits before somebody reads it.
+    let (inbound, ()) = tokio::try_join!(client.connect(stream), report(&outbound, status.all()))?;
+    let mut inbound = inbound.into_inner();
     tracing::info!("connected to the control plane");
+    // Neither waits for the other: a server that is busy sending reads nothing meanwhile.
+    tokio::select! {
+        ended = hear(&mut inbound, tables) => ended,
+        ended = report_changes(&outbound, status) => ended,
+    }
+}
+
+async fn hear(
+    inbound: &mut Streaming<api::ServerMessage>,
+    tables: &mpsc::Sender<api::Table>,
+) -> Result<(), Error> {
     loop {
-        tokio::select! {
-            message = inbound.message() => match message? {
-                Some(api::ServerMessage { table: Some(table) }) => {
-                    if tables.send(table).await.is_err() {
-                        return Ok(());
-                    }
+        match inbound.message().await? {
+            Some(api::ServerMessage { table: Some(table) }) => {
+                if tables.send(table).await.is_err() {
+                    return Ok(());
                 }
-                Some(_) => {}
-                None => return Ok(()),
-            },
-            observed = status.changed() => send(&outbound, ToServer::Observed(observed)).await?,
+            }
+            Some(_) => {}
+            None => return Ok(()),
         }
+    }
+}
+
+async fn report_changes(
+    outbound: &mpsc::Sender<api::LbMessage>,
+    status: &Status,
+) -> Result<(), Error> {
+    loop {
+        report(outbound, status.changed().await).await?;
+    }
+}
+
+/// Reports in as many messages as it takes; what follows a full report is what changed since.
+async fn report(
+    outbound: &mpsc::Sender<api::LbMessage>,
+    mut observed: api::Observed,
+) -> Result<(), Error> {
+    loop {
+        let balancers = observed.load_balancers.len().min(api::MAX_REPORTED);
+        let targets = observed.targets.len().min(api::MAX_REPORTED);
+        let rest = api::Observed {
+            full: false,
+            table_version: observed.table_version,
+            load_balancers: observed.load_balancers.split_off(balancers),
+            targets: observed.targets.split_off(targets),
+        };
+        send(outbound, ToServer::Observed(observed)).await?;
+        if rest.load_balancers.is_empty() && rest.targets.is_empty() {
+            return Ok(());
+        }
+        observed = rest;
     }
 }
 

@@ -4,12 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use neargate_lb_api as api;
 use neargate_lb_api::lb_message::Message as FromLb;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use super::LbControl;
 
 type Outbound = mpsc::Sender<Result<api::ServerMessage, Status>>;
+
+/// A message is its table and a few bytes around it.
+const MAX_TABLE_BYTES: usize = api::MAX_TABLE_BYTES - 64;
 
 /// Numbers the sessions of this process.
 static SESSIONS: AtomicU64 = AtomicU64::new(1);
@@ -76,7 +80,7 @@ impl LbControl {
                         return Ok(());
                     }
                     let newest = table.borrow_and_update().clone();
-                    if let Some(table) = newest {
+                    if let Some(table) = newest.filter(|table| fits(table)) {
                         let message = api::ServerMessage { table: Some((*table).clone()) };
                         outbound
                             .send(Ok(message))
@@ -91,6 +95,20 @@ impl LbControl {
             }
         }
     }
+}
+
+/// A table that the process would not take would end the session, and each one after it. It keeps the one that it has.
+fn fits(table: &api::Table) -> bool {
+    let bytes = table.encoded_len();
+    let fits = bytes <= MAX_TABLE_BYTES;
+    if !fits {
+        tracing::error!(
+            bytes,
+            limit = MAX_TABLE_BYTES,
+            "the load balancers of all accounts are too many for one process, which keeps the table that it has"
+        );
+    }
+    fits
 }
 
 async fn next(inbound: &mut Streaming<api::LbMessage>) -> Result<Option<FromLb>, Status> {
