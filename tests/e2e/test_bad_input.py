@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 from harness import generate, wire
+from harness.errors import refused
 from harness.server import fresh_account
 from harness.tasks import FARGATE
 
@@ -67,6 +68,118 @@ def test_each_member_made_wrong(service, name, caller):
             broken.append(f"{what}: {answer}")
     assert count >= len(operation.input_shape.members)
     assert not broken, "\n".join(broken[:20])
+
+
+UNKNOWN_CLUSTER = {
+    "create_service": {"serviceName": "s", "taskDefinition": "bad", "desiredCount": 1},
+    "create_task_set": {"service": "s", "externalId": "x", "taskDefinition": "bad"},
+    "delete_cluster": {},
+    "delete_service": {"service": "s"},
+    "describe_services": {"services": ["s"]},
+    "describe_task_sets": {"service": "s"},
+    "describe_tasks": {"tasks": ["0" * 32]},
+    "get_task_protection": {},
+    "list_container_instances": {},
+    "list_services": {},
+    "list_tasks": {},
+    "put_cluster_capacity_providers": {"capacityProviders": [], "defaultCapacityProviderStrategy": []},
+    "run_task": {"taskDefinition": "bad"},
+    "start_task": {"taskDefinition": "bad", "containerInstances": ["x"]},
+    "stop_task": {"task": "0" * 32},
+    "update_cluster": {},
+    "update_cluster_settings": {"settings": []},
+    "update_service": {"service": "s"},
+    "update_task_protection": {"tasks": ["x"], "protectionEnabled": True},
+}
+
+
+@pytest.mark.parametrize("cluster", ["absent", "arn:aws:ecs:us-east-1:{account}:cluster/absent", "not a name"])
+@pytest.mark.parametrize("operation", UNKNOWN_CLUSTER)
+def test_an_unknown_cluster_is_not_found(operation, cluster, server, caller):
+    ecs = server.client("ecs", caller.account)
+    call = getattr(ecs, operation)
+    refused(lambda: call(cluster=cluster.format(account=caller.account), **UNKNOWN_CLUSTER[operation]),
+            "ClusterNotFoundException", "Cluster not found.")
+
+
+def test_a_cluster_is_looked_for_before_what_is_in_it(server, caller):
+    ecs = server.client("ecs", caller.account)
+    refused(lambda: ecs.describe_tasks(cluster="absent", tasks=[]), "ClusterNotFoundException")
+    refused(lambda: ecs.describe_services(cluster="absent", services=[]), "ClusterNotFoundException")
+    refused(lambda: ecs.describe_tasks(tasks=[]), "InvalidParameterException", "Tasks cannot be empty.")
+
+
+@pytest.mark.parametrize("resource", ["service/web", f"task/{'0' * 32}", f"container-instance/{'0' * 32}"])
+def test_tags_need_the_long_arn(resource, server, caller):
+    ecs = server.client("ecs", caller.account)
+    arn = f"arn:aws:ecs:us-east-1:{caller.account}:{resource}"
+    text = "Long arn format must be used for tagging operations"
+    refused(lambda: ecs.tag_resource(resourceArn=arn, tags=[{"key": "a", "value": "b"}]), "InvalidParameterException", text)
+    refused(lambda: ecs.list_tags_for_resource(resourceArn=arn), "InvalidParameterException", text)
+
+
+NO_WEIGHT = "There are no capacity providers in the capacity provider strategy with a weight value greater than zero. Specify a weight"
+NO_DEFAULT = "There are no capacity providers with a weight value greater than zero defined in the default capacity provider strategy."
+
+
+def test_a_strategy_needs_a_weight(server):
+    account = fresh_account()
+    ecs = server.client("ecs", account)
+    ecs.register_task_definition(**DEFINITION)
+    subnets = server.client("ec2", account).describe_subnets()["Subnets"]
+    network = {"awsvpcConfiguration": {"subnets": [subnets[0]["SubnetId"]]}}
+    idle = [{"capacityProvider": "FARGATE"}, {"capacityProvider": "FARGATE_SPOT", "weight": 0}]
+    # AWS takes a default strategy without a weight, and refuses those who use it.
+    ecs.create_cluster(
+        clusterName="idle", capacityProviders=["FARGATE", "FARGATE_SPOT"], defaultCapacityProviderStrategy=idle)
+    request = {"cluster": "idle", "taskDefinition": "bad", "networkConfiguration": network}
+    service = request | {"serviceName": "s", "desiredCount": 0}
+    for strategy in (idle, idle[:1]):
+        for call, with_strategy in [(ecs.run_task, request), (ecs.create_service, service)]:
+            refused(lambda: call(capacityProviderStrategy=strategy, **with_strategy), "InvalidParameterException", NO_WEIGHT)
+    refused(lambda: ecs.run_task(**request), "InvalidParameterException", NO_DEFAULT)
+    refused(lambda: ecs.create_service(**service), "InvalidParameterException", NO_DEFAULT)
+
+
+def test_a_service_changes_its_strategy_by_a_deployment_only(server):
+    account = fresh_account()
+    ecs = server.client("ecs", account)
+    ecs.register_task_definition(**DEFINITION)
+    subnets = server.client("ec2", account).describe_subnets()["Subnets"]
+    ecs.create_cluster(capacityProviders=["FARGATE", "FARGATE_SPOT"])
+    ecs.create_service(
+        serviceName="s", taskDefinition="bad", desiredCount=0, launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnets[0]["SubnetId"]]}})
+    text = "When switching from launch type to capacity provider strategy on an existing service"
+    spot = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
+    both = spot + [{"capacityProvider": "FARGATE", "weight": 1}]
+
+    def update(**request) -> dict:
+        return ecs.update_service(service="s", **request)["service"]
+
+    refused(lambda: update(capacityProviderStrategy=spot), "InvalidParameterException", text)
+    refused(lambda: update(capacityProviderStrategy=[{"capacityProvider": "FARGATE"}], forceNewDeployment=True),
+            "InvalidParameterException", NO_WEIGHT)
+    changed = update(capacityProviderStrategy=spot, forceNewDeployment=True)
+    assert changed["capacityProviderStrategy"] == [spot[0] | {"base": 0}]
+    refused(lambda: update(capacityProviderStrategy=both), "InvalidParameterException", text)
+    refused(lambda: update(capacityProviderStrategy=[]), "InvalidParameterException", text)
+    assert update(capacityProviderStrategy=spot, desiredCount=0)["status"] == "ACTIVE", "the same one is no change"
+
+
+def test_what_neargate_does_not_have_keeps_a_definition_from_running(server):
+    account = fresh_account()
+    ecs = server.client("ecs", account)
+    ecs.create_cluster()
+    subnets = server.client("ec2", account).describe_subnets()["Subnets"]
+    network = {"awsvpcConfiguration": {"subnets": [subnets[0]["SubnetId"]]}}
+    volume = {"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}
+    kept = ecs.register_task_definition(**DEFINITION, volumes=[volume])["taskDefinition"]
+    assert kept["volumes"] == [volume], "it is kept and returned"
+    request = {"taskDefinition": "bad", "launchType": "FARGATE", "networkConfiguration": network}
+    text = "Neargate does not have Amazon EFS volumes yet"
+    refused(lambda: ecs.run_task(**request), "UnsupportedFeatureException", text)
+    refused(lambda: ecs.create_service(serviceName="s", desiredCount=0, **request), "UnsupportedFeatureException", text)
 
 
 ECS = {"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters", "Content-Type": "application/x-amz-json-1.1"}

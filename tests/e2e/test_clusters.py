@@ -101,7 +101,7 @@ def test_capacity_providers(ecs):
     assert sorted(cluster["capacityProviders"]) == ["FARGATE", "FARGATE_SPOT"]
     assert cluster["defaultCapacityProviderStrategy"] == strategy
     for text, wrong in [
-        ("There are multiple capacity providers", [{"capacityProvider": "FARGATE", "base": 1, "weight": 1}, {"capacityProvider": "FARGATE_SPOT", "base": 1}]),
+        ("contains multiple capacity providers with a base value defined", [{"capacityProvider": "FARGATE", "base": 1, "weight": 1}, {"capacityProvider": "FARGATE_SPOT", "base": 1}]),
         ("cannot contain a capacity provider that is not associated", [{"capacityProvider": "other", "weight": 1}]),
     ]:
         refused(lambda: ecs.put_cluster_capacity_providers(

@@ -70,6 +70,15 @@ REFUSALS = {
     "overrides of an unknown container": Refusal(
         "InvalidParameterException", "", {"overrides": {"containerOverrides": [{"name": "absent"}]}}),
     "overrides to an odd size": Refusal("ClientException", "No Fargate configuration exists", {"overrides": {"cpu": "256", "memory": "4096"}}),
+    "overrides that are too long": Refusal(
+        "InvalidParameterException", "Container Overrides length must be at most 8192",
+        {"overrides": {"containerOverrides": [{"name": "app", "environment": [{"name": "A", "value": "x" * 8192}]}]}}),
+    "a variable without a name": Refusal(
+        "ClientException", "Environment variable name cannot be null or blank.",
+        {"overrides": {"containerOverrides": [{"name": "app", "environment": [{"name": "", "value": "x"}]}]}}),
+    "a role that is none": Refusal("ClientException", "Role is not valid", {"overrides": {"taskRoleArn": "REPLACE_ME"}}),
+    "a volume": Refusal(
+        "UnsupportedFeatureException", "volumeConfigurations", {"volumeConfigurations": [{"name": "v"}]}),
     "placement": Refusal("InvalidParameterException", "", {"placementStrategy": [{"type": "random"}]}),
     "token too long": Refusal("InvalidParameterException", "", {"clientToken": "x" * 65}),
 }
@@ -95,7 +104,7 @@ def test_a_group_of_another_vpc_is_refused(tasks, ecs, ec2, idle):
 def test_an_inactive_definition_is_refused(tasks, ecs):
     definition = tasks.register(tasks.container("true"))
     ecs.deregister_task_definition(taskDefinition=definition)
-    refused(lambda: tasks.start(definition), "ClientException", "TaskDefinition is inactive")
+    refused(lambda: tasks.start(definition), "InvalidParameterException", "TaskDefinition is inactive")
 
 
 def test_the_answer_of_run_task(tasks, ecs, idle, started):
@@ -278,6 +287,20 @@ def test_health_status(tasks):
 def test_an_execution_role_that_is_named_but_not_there_passes_in_dev_mode(tasks):
     task = tasks.run(tasks.container("true"), executionRoleArn=ROLE, taskRoleArn=ROLE)
     assert container_of(task)["exitCode"] == 0, summary(task)
+
+
+def test_what_does_nothing_yet_is_said_in_the_log_before_the_containers_own_lines(tasks):
+    files = [{"type": "s3", "value": "arn:aws:s3:::bucket/app.env"}]
+    task = tasks.run(
+        tasks.container("echo mine", secrets=[{"name": "KEY", "valueFrom": "key"}], environmentFiles=files),
+        {"name": "plain", "command": ["sh", "-c", "echo mine"], "essential": False}, taskRoleArn=ROLE)
+    assert container_of(task)["exitCode"] == 0, summary(task)
+    assert "reason" not in container_of(task) and task["stopCode"] == "EssentialContainerExited"
+    *said, own = tasks.lines(task)
+    assert own == "mine"
+    assert [line.split(": ")[0] for line in said] == ["[neargate] environmentFiles", "[neargate] secrets", "[neargate] taskRoleArn"]
+    assert all("Neargate does not" in line for line in said)
+    assert [line.split(": ")[0] for line in tasks.lines(task, "plain")] == ["[neargate] taskRoleArn", "mine"]
 
 
 def test_the_same_names_in_another_region(server, account):

@@ -87,7 +87,7 @@ def test_a_client_token_stands_for_one_request(services, definition):
     ({"networkConfiguration": None},
      "Network Configuration must be provided when networkMode 'awsvpc' is specified."),
     ({"placementStrategy": [{"type": "random"}]},
-     "Placement constraints and strategies are not supported with FARGATE launch type."),
+     "Placement strategies are not supported with FARGATE launch type."),
     ({"deploymentConfiguration": {"minimumHealthyPercent": 101}}, "minimumHealthyPercent must be at most 100"),
     ({"deploymentConfiguration": {"minimumHealthyPercent": 100, "maximumPercent": 100}},
      "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."),

@@ -11,7 +11,7 @@ import pytest
 from harness import images
 from harness.server import Server, fresh_account
 from harness.services import FOREVER, Services, ids, is_stable, messages
-from harness.tasks import Tasks, container_of, task_id
+from harness.tasks import ROLE, Tasks, container_of, task_id
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1"
 # 40 s of stability become 2 s.
@@ -100,6 +100,30 @@ def test_a_new_definition_is_rolled_out(services):
     services.stable(name)
     assert not ids(services.running(name)) & ids(new)
     services.delete(name)
+
+
+def test_what_does_nothing_yet_is_an_event_once_per_deployment(services):
+    container = services.tasks.container(FOREVER, secrets=[{"name": "KEY", "valueFrom": "key"}])
+    definition = services.tasks.register(container, logged=False, taskRoleArn=ROLE)
+    first = services.create(definition, 1, name="silent")["deployments"][0]["id"]
+    services.stable("silent")
+    # Another start of the same deployment says nothing anew.
+    services.ecs.update_service(service="silent", desiredCount=2)
+    services.wait("silent", lambda s: s["runningCount"] == 2)
+
+    def said() -> list[str]:
+        return [message for message in messages(services.describe("silent")) if "Neargate" in message]
+
+    def notice(deployment: str) -> str:
+        return (f"(service silent) (deployment {deployment}) goes on without what its tasks ask for: "
+                "(container app) secrets: Neargate does not read secrets yet; the variables are not set. "
+                "taskRoleArn: Neargate does not serve the task role's credentials yet; the AWS SDKs in the task find none.")
+
+    assert said() == [notice(first)]
+    second = services.ecs.update_service(service="silent", forceNewDeployment=True)["service"]["deployments"][0]["id"]
+    services.wait("silent", lambda s: len(s["deployments"]) == 1 and is_stable(s))
+    assert said() == [notice(first), notice(second)]
+    services.delete("silent")
 
 
 def test_a_killed_task_is_replaced(services):

@@ -8,12 +8,15 @@ pub mod ec2;
 pub mod ecr;
 pub mod ecs;
 pub mod elbv2;
+mod fields;
 pub mod functions;
 pub mod iam;
 pub mod lb;
 pub mod logs;
 pub mod nodes;
 pub mod page;
+#[cfg(test)]
+mod request_fields;
 pub mod secrets;
 pub mod state;
 pub mod sts;

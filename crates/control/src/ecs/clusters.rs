@@ -90,7 +90,7 @@ pub async fn create(
         .default_capacity_provider_strategy
         .unwrap_or_default();
     check_providers(&capacity_providers)?;
-    check_strategy(&default_strategy, Some(&capacity_providers))?;
+    check_strategy(&default_strategy, &capacity_providers, StrategyOf::Cluster)?;
     let record = ClusterRecord {
         name: name.clone(),
         status: ClusterStatus::Active,
@@ -280,7 +280,8 @@ pub async fn put_capacity_providers(
     check_providers(&request.capacity_providers)?;
     check_strategy(
         &request.default_capacity_provider_strategy,
-        Some(&request.capacity_providers),
+        &request.capacity_providers,
+        StrategyOf::Cluster,
     )?;
     let cluster = active_cluster(state, &scope, Some(&request.cluster))
         .await?
@@ -412,10 +413,19 @@ fn check_providers(providers: &[String]) -> Result<(), ApiError> {
     }
 }
 
-/// Checks a capacity provider strategy, and that its providers are among `associated` where that is given.
+/// Who brings a strategy. The texts differ, and only tasks need a weight: AWS takes a default strategy without any, and
+/// refuses those who then use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrategyOf {
+    Cluster,
+    Tasks,
+}
+
+/// Checks a capacity provider strategy, and that its providers are among those `associated` with the cluster.
 pub fn check_strategy(
     strategy: &[CapacityProviderStrategyItem],
-    associated: Option<&[String]>,
+    associated: &[String],
+    of: StrategyOf,
 ) -> Result<(), ApiError> {
     if strategy.is_empty() {
         return Ok(());
@@ -438,26 +448,43 @@ pub fn check_strategy(
                 "The specified capacity provider strategy contains a capacity provider more than once.",
             ));
         }
-        if associated.is_some_and(|a| !a.contains(&item.capacity_provider)) {
+        if !associated.contains(&item.capacity_provider) {
             return Err(errors::invalid_parameter(
-                "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster",
+                "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and try again.",
             ));
         }
         bases += i32::from(base > 0);
         weights += weight;
     }
     if bases > 1 {
-        return Err(errors::invalid_parameter(
-            "There are multiple capacity providers in the specified capacity provider strategy with a base value defined",
-        ));
+        return Err(errors::invalid_parameter(match of {
+            StrategyOf::Cluster => {
+                "The specified capacity provider strategy contains multiple capacity providers with a base value defined. Only one capacity provider per strategy can have a base value defined."
+            }
+            StrategyOf::Tasks => {
+                "There are multiple capacity providers in the specified capacity provider strategy with a base value greater than zero. Only one capacity provider can have a base value greater than zero. Specify a valid capacity provider strategy and try again."
+            }
+        }));
     }
-    // A strategy of one provider works whatever its weight.
-    if weights == 0 && strategy.len() > 1 {
+    if weights == 0 && of == StrategyOf::Tasks {
         return Err(errors::invalid_parameter(
-            "There are no capacity providers in the capacity provider strategy with a weight value greater than zero",
+            "There are no capacity providers in the capacity provider strategy with a weight value greater than zero. Specify a weight value greater than zero for at least one capacity provider and try again.",
         ));
     }
     Ok(())
+}
+
+/// The cluster's default strategy for who brings none. Without any weight it is of no use.
+pub fn default_strategy_of(
+    cluster: &ClusterRecord,
+) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
+    let strategy = &cluster.default_strategy;
+    if strategy.iter().all(|item| item.weight.unwrap_or(0) == 0) {
+        return Err(errors::invalid_parameter(
+            "There are no capacity providers with a weight value greater than zero defined in the default capacity provider strategy. At least one capacity provider must have a weight value greater than zero specified. Update the cluster's default capacity provider strategy or specify a valid capacity provider strategy and try again.",
+        ));
+    }
+    Ok(strategy.clone())
 }
 
 /// Account setting containerInsights: "all new clusters will use this setting" unless they come with their own.

@@ -5,6 +5,7 @@ pub mod clusters;
 mod errors;
 mod idempotency;
 pub mod keys;
+pub mod notices;
 pub mod records;
 pub mod services;
 mod settings;

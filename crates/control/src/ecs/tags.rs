@@ -53,6 +53,11 @@ pub fn to_api(tags: &Tags) -> Vec<Tag> {
         .collect()
 }
 
+/// An ARN of the form before 2018, without the cluster's name.
+fn long_arn_needed() -> ApiError {
+    errors::invalid_parameter("Long arn format must be used for tagging operations")
+}
+
 /// A resource that can carry tags, from its ARN.
 enum Tagged {
     Cluster(String),
@@ -72,14 +77,14 @@ impl Tagged {
         match kind {
             "cluster" => Ok(Self::Cluster(name.to_owned())),
             "task" => {
-                let (cluster, id) = name.split_once('/').ok_or_else(invalid)?;
+                let (cluster, id) = name.split_once('/').ok_or_else(long_arn_needed)?;
                 Ok(Self::Task {
                     cluster: cluster.to_owned(),
                     id: id.to_owned(),
                 })
             }
             "service" => {
-                let (cluster, name) = name.split_once('/').ok_or_else(invalid)?;
+                let (cluster, name) = name.split_once('/').ok_or_else(long_arn_needed)?;
                 Ok(Self::Service {
                     cluster: cluster.to_owned(),
                     name: name.to_owned(),
@@ -91,6 +96,7 @@ impl Tagged {
                 let revision = reference.revision.ok_or_else(invalid)?;
                 Ok(Self::TaskDefinition(reference.family, revision))
             }
+            "container-instance" if !name.contains('/') => Err(long_arn_needed()),
             _ => Err(errors::invalid_parameter(format!(
                 "Resources of type {kind} cannot be tagged: Neargate does not have them."
             ))),

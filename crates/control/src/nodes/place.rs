@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use neargate_domain::task::{ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use neargate_node_api as node;
 use neargate_planner::log_events::EventStart;
 use neargate_planner::placement::{Need, Node, Nodes, Pool};
 
 use super::NodeControl;
 use super::board::Subscriber;
+use crate::ecs::notices;
 use crate::ecs::records::{AttachmentStatus, TaskRecord};
 use crate::ecs::tasks::{release_network, spec::LogTarget};
 use crate::logs;
@@ -141,8 +143,42 @@ impl NodeControl {
             if let Err(error) = made {
                 return Ok(Err(format!("ResourceInitializationError: {error}")));
             }
+            let name = container.name.as_deref().unwrap_or_default();
+            let lines = notices::lines(&definition, &record.overrides, name);
+            self.say_first(record, target, name, lines).await;
         }
         Ok(Ok(()))
+    }
+
+    /// Lines of Neargate's own in a container's log. The container writes only once the task has a node. A task is
+    /// not kept from starting by them.
+    async fn say_first(
+        &self,
+        record: &TaskRecord,
+        target: LogTarget<'_>,
+        container: &str,
+        lines: Vec<String>,
+    ) {
+        if lines.is_empty() {
+            return;
+        }
+        let timestamp = self.state.now().0;
+        let events = lines.into_iter();
+        let batch = node::LogBatch {
+            account: record.scope.account.clone(),
+            region: target.region,
+            log_group: target.group,
+            log_stream: target.stream,
+            // Of a source of its own, lines that a pass said before are not said again.
+            source: format!("{}/{container}/neargate", record.id),
+            first_sequence: 0,
+            events: events
+                .map(|message| node::LogEvent { timestamp, message })
+                .collect(),
+        };
+        if let Err(error) = logs::ship(&self.state, &self.logs, batch).await {
+            tracing::warn!(%error, task = record.id, "a container's log lacks Neargate's notices");
+        }
     }
 }
 

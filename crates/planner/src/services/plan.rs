@@ -165,6 +165,8 @@ pub enum EventKind {
     ProtectedTasks,
     RebalancingStarted,
     RebalancingCompleted,
+    /// Tasks start without something that they ask for.
+    NotBuilt,
 }
 
 /// One thing that a service waits for.

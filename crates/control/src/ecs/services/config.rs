@@ -10,7 +10,8 @@ use crate::ecs::errors;
 use crate::ecs::records::{ClusterRecord, TaskDefinitionRecord};
 use crate::ecs::task_definitions;
 use crate::ecs::tasks::checks::{
-    check_runs_here, find_definition, network_of, platform_version, resolve_network, strategy_of,
+    check_placement, check_runs_here, find_definition, network_of, platform_version,
+    resolve_network, strategy_of,
 };
 use crate::state::State;
 
@@ -56,7 +57,9 @@ impl Place<'_> {
             .clone()
             .filter(|name| !name.is_empty())
             .ok_or_else(|| errors::invalid_parameter("TaskDefinition can not be blank."))?;
-        let definition = find_definition(self.state, self.scope, &name).await?.record;
+        let definition = find_definition(self.state, self.scope, &name, inactive)
+            .await?
+            .record;
         if matches!(given.launch_type, Some(LaunchType::Ec2)) && given.platform_version.is_some() {
             return Err(errors::invalid_parameter(
                 "The platform version must be null when specifying an EC2 launch type",
@@ -79,10 +82,10 @@ impl Place<'_> {
     fn create_external(&self, given: Given) -> Result<RevisionConfig, ApiError> {
         let refused = |text: &str| Err(errors::invalid_parameter(text));
         if given.task_definition.is_some_and(|t| !t.is_empty()) {
-            return refused("TaskDefinition must be blank");
+            return refused("TaskDefinition must be blank.");
         }
         if given.load_balancers.is_some_and(|l| !l.is_empty()) {
-            return refused("LoadBalancers must be empty or null");
+            return refused("LoadBalancers must be empty or null.");
         }
         Ok(RevisionConfig::of_nothing())
     }
@@ -99,7 +102,9 @@ impl Place<'_> {
         let mut config = before.clone();
         let definition = match given.task_definition.as_deref().filter(|t| !t.is_empty()) {
             Some(name) => {
-                let definition = find_definition(self.state, self.scope, name).await?.record;
+                let definition = find_definition(self.state, self.scope, name, inactive)
+                    .await?
+                    .record;
                 check_runs_here(&definition.definition)?;
                 config.task_definition = Some(reference(&definition));
                 definition
@@ -169,7 +174,7 @@ impl Place<'_> {
         }
         if self.controller == Controller::CodeDeploy && config.load_balancers.is_empty() {
             return Err(errors::invalid_parameter(
-                "the service requires an Application Load Balancer or Network Load Balancer",
+                "When specifying the CODE_DEPLOY deployment controller type, the service requires an Application Load Balancer or Network Load Balancer.",
             ));
         }
         Ok(config)
@@ -190,6 +195,11 @@ impl Place<'_> {
 }
 
 const LATEST: &str = "LATEST";
+
+/// The services' code for a revision that may not be used.
+fn inactive(text: &str) -> ApiError {
+    errors::client(text)
+}
 
 impl RevisionConfig {
     /// Of a service without a version.
@@ -221,23 +231,14 @@ fn check_built(given: &Given, definition: &TaskDefinition) -> Result<(), ApiErro
             Ok(())
         }
     };
-    if given
-        .placement_constraints
-        .as_ref()
-        .is_some_and(|c| !c.is_empty())
-        || given
-            .placement_strategy
-            .as_ref()
-            .is_some_and(|s| !s.is_empty())
-    {
-        return Err(errors::invalid_parameter(
-            "Placement constraints and strategies are not supported with FARGATE launch type.",
-        ));
-    }
+    check_placement(
+        given.placement_constraints.as_deref(),
+        given.placement_strategy.as_deref(),
+    )?;
     if let Some(registries) = &given.service_registries {
         if registries.len() > 1 {
             return Err(errors::invalid_parameter(
-                "service registries can have at most 1 items",
+                "service registries can have at most 1 items.",
             ));
         }
         some(
@@ -257,10 +258,11 @@ fn check_built(given: &Given, definition: &TaskDefinition) -> Result<(), ApiErro
             .volumes
             .iter()
             .flatten()
+            .filter(|v| v.configured_at_launch == Some(true))
             .any(|v| v.name.as_deref() == Some(&volume.name))
         {
             return Err(errors::invalid_parameter(format!(
-                "The volume name '{}' in your request does not have a matching volume in your Task Definition",
+                "The volume name '{}' in your request does not have a matching volume in your Task Definition that is configurable at launch.",
                 volume.name
             )));
         }

@@ -181,7 +181,7 @@ fn check_scheduling(
         .is_some_and(|m| m > 100)
     {
         return refused(
-            "The daemon scheduling strategy does not support values above 100 for maximumPercent",
+            "The daemon scheduling strategy does not support values above 100 for maximumPercent on a deployment configuration. Change the maximumPercent value to 100, and try again",
         );
     }
     if request

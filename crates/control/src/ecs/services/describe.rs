@@ -26,6 +26,10 @@ pub async fn describe(
     request: DescribeServicesRequest,
 ) -> Result<DescribeServicesResponse, ApiError> {
     let scope = scope_of(context);
+    let cluster = active_cluster(state, &scope, request.cluster.as_deref())
+        .await?
+        .record
+        .name;
     if request.services.is_empty() {
         return Err(errors::invalid_parameter("Services cannot be empty."));
     }
@@ -34,10 +38,6 @@ pub async fn describe(
             "Services can have at most {MAX_DESCRIBED} items."
         )));
     }
-    let cluster = active_cluster(state, &scope, request.cluster.as_deref())
-        .await?
-        .record
-        .name;
     let with_tags = request
         .include
         .unwrap_or_default()

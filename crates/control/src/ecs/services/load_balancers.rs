@@ -201,11 +201,11 @@ fn check_names(balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(
     match (&balancer.load_balancer_name, &balancer.target_group_arn) {
         (Some(_), Some(_)) => {
             return refused(
-                "loadBalancerName and targetGroupArn cannot both be specified".to_owned(),
+                "loadBalancerName and targetGroupArn cannot both be specified. You must specify either a loadBalancerName or a targetGroupArn in all loadBalancer entries.".to_owned(),
             );
         }
         (Some(_), None) => {
-            return refused("Classic Load Balancers are not supported with Fargate".to_owned());
+            return refused("Classic Load Balancers are not supported with Fargate.".to_owned());
         }
         (None, None) => return refused("targetGroupArn can not be blank.".to_owned()),
         (None, Some(_)) => {}

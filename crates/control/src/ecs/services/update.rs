@@ -49,6 +49,7 @@ pub async fn update(
             let config = place
                 .update(&record.config, Given::of_update(&request))
                 .await?;
+            check_strategy_change(&request, &record.config, &config)?;
             let deploys = request.force_new_deployment == Some(true)
                 || needs_deployment(&record.config, &config);
             record.config = config;
@@ -73,6 +74,20 @@ pub async fn update(
     Ok(UpdateServiceResponse {
         service: Some(describe::described(state, board, &record, true).await?),
     })
+}
+
+/// Tasks would stay where they are, and the service would not show it: AWS wants them moved in the same call.
+fn check_strategy_change(
+    request: &UpdateServiceRequest,
+    before: &RevisionConfig,
+    after: &RevisionConfig,
+) -> Result<(), ApiError> {
+    if before.strategy == after.strategy || request.force_new_deployment == Some(true) {
+        return Ok(());
+    }
+    Err(errors::invalid_parameter(
+        "When switching from launch type to capacity provider strategy on an existing service, or making a change to a capacity provider strategy on a service that is already using one, you must force a new deployment.",
+    ))
 }
 
 /// Whether the difference is more than where new tasks run.

@@ -1,5 +1,6 @@
 //! Task definitions: families, revisions and their states.
 
+pub mod fields;
 mod normalize;
 pub mod validate;
 

@@ -64,6 +64,7 @@ pub fn definition(
         registered_by: Some(registered_by.to_owned()),
         ephemeral_storage: request.ephemeral_storage,
         enable_fault_injection: request.enable_fault_injection,
+        trusted_execution_configuration: request.trusted_execution_configuration,
         ..TaskDefinition::default()
     }
 }

@@ -8,7 +8,7 @@ use neargate_domain::Scope;
 
 use super::overrides;
 use crate::ec2::{self, Ec2LookupError, SecurityGroupRecord, SubnetRecord};
-use crate::ecs::clusters::check_strategy;
+use crate::ecs::clusters::{StrategyOf, check_strategy, default_strategy_of};
 use crate::ecs::records::{ClusterRecord, TaskDefinitionRecord};
 use crate::ecs::{errors, task_definitions};
 use crate::state::{State, Stored};
@@ -19,11 +19,13 @@ const MAX_SECURITY_GROUPS: usize = 5;
 /// The platform that LATEST means.
 pub const LATEST_PLATFORM: &str = "1.4.0";
 
-/// The ACTIVE definition that a caller means by `family`, `family:revision` or ARN.
+/// The ACTIVE definition that a caller means by `family`, `family:revision` or ARN. `refused` makes the error for one
+/// that is not: it has one text and, by operation, two codes.
 pub async fn find_definition(
     state: &State,
     scope: &Scope,
     given: &str,
+    refused: fn(&str) -> ApiError,
 ) -> Result<Stored<TaskDefinitionRecord>, ApiError> {
     let not_found = || errors::client("TaskDefinition not found.");
     let reference = task_definitions::Reference::parse(given, scope).ok_or_else(not_found)?;
@@ -31,17 +33,22 @@ pub async fn find_definition(
         .await?
         .ok_or_else(not_found)?;
     if found.record.status() != TaskDefinitionStatus::Active {
-        return Err(errors::client("TaskDefinition is inactive"));
+        return Err(refused("TaskDefinition is inactive"));
     }
     Ok(found)
 }
 
-/// Fargate must be able to run it, and this machine too.
+/// Fargate must be able to run it, and Neargate and this machine too.
 pub fn check_runs_here(definition: &TaskDefinition) -> Result<(), ApiError> {
     if !overrides::supports_fargate(definition) {
         return Err(errors::invalid_parameter(
             "Task definition does not support launch_type FARGATE.",
         ));
+    }
+    if let Some((member, what)) = task_definitions::fields::lacking(definition) {
+        return Err(errors::unsupported(format!(
+            "Neargate does not have {what} yet; it can run this task definition without {member} only."
+        )));
     }
     check_platform(definition)
 }
@@ -73,6 +80,25 @@ fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
             "This machine runs {} tasks, and the task definition asks for {architecture}.",
             crate::ecs::CPU_ARCHITECTURE
         )));
+    }
+    Ok(())
+}
+
+/// Fargate places tasks itself.
+pub fn check_placement(
+    constraints: Option<&[PlacementConstraint]>,
+    strategies: Option<&[PlacementStrategy]>,
+) -> Result<(), ApiError> {
+    let refused = |what: &str| {
+        Err(errors::invalid_parameter(format!(
+            "{what} are not supported with FARGATE launch type."
+        )))
+    };
+    if constraints.is_some_and(|c| !c.is_empty()) {
+        return refused("Placement constraints");
+    }
+    if strategies.is_some_and(|s| !s.is_empty()) {
+        return refused("Placement strategies");
     }
     Ok(())
 }
@@ -177,7 +203,7 @@ pub fn strategy_of(
 ) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
     match launch_type {
         Some(_) if !given.is_empty() => Err(errors::invalid_parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported",
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
         )),
         Some(LaunchType::Fargate) => Ok(Vec::new()),
         Some(_) => Err(errors::invalid_parameter(
@@ -186,9 +212,9 @@ pub fn strategy_of(
         None if given.is_empty() && cluster.default_strategy.is_empty() => Err(
             errors::invalid_parameter("No Container Instances were found in your cluster."),
         ),
-        None if given.is_empty() => Ok(cluster.default_strategy.clone()),
+        None if given.is_empty() => default_strategy_of(cluster),
         None => {
-            check_strategy(&given, Some(&cluster.capacity_providers))?;
+            check_strategy(&given, &cluster.capacity_providers, StrategyOf::Tasks)?;
             Ok(given)
         }
     }

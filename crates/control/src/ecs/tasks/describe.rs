@@ -39,6 +39,10 @@ pub async fn describe(
     request: DescribeTasksRequest,
 ) -> Result<DescribeTasksResponse, ApiError> {
     let scope = scope_of(context);
+    let cluster = active_cluster(state, &scope, request.cluster.as_deref())
+        .await?
+        .record
+        .name;
     if request.tasks.is_empty() {
         return Err(errors::invalid_parameter("Tasks cannot be empty."));
     }
@@ -47,10 +51,6 @@ pub async fn describe(
             "Tasks can have at most {MAX_DESCRIBED} items."
         )));
     }
-    let cluster = active_cluster(state, &scope, request.cluster.as_deref())
-        .await?
-        .record
-        .name;
     let with_tags = request
         .include
         .unwrap_or_default()
@@ -94,12 +94,12 @@ pub async fn list(
     request: ListTasksRequest,
 ) -> Result<ListTasksResponse, ApiError> {
     let scope = scope_of(context);
-    let limit = crate::ecs::page_limit(request.max_results, MAX_PAGE, MAX_PAGE)?;
-    let position = task_definitions::position(request.next_token.as_deref())?;
     let cluster = active_cluster(state, &scope, request.cluster.as_deref())
         .await?
         .record
         .name;
+    let limit = crate::ecs::page_limit(request.max_results, MAX_PAGE, MAX_PAGE)?;
+    let position = task_definitions::position(request.next_token.as_deref())?;
     let other_filters = request.container_instance.is_some()
         || request.family.is_some()
         || request.service_name.is_some();

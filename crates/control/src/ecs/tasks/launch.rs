@@ -186,10 +186,12 @@ fn containers(task_id: &str, template: &TaskTemplate) -> Vec<ContainerRecord> {
                 over.memory_reservation.or(container.memory_reservation),
             ),
             image_digest: None,
-            pinned_digest: template
-                .image_digests
-                .get(container.name.as_deref().unwrap_or_default())
-                .cloned(),
+            pinned_digest: (container.version_consistency != Some(VersionConsistency::Disabled))
+                .then(|| {
+                    let name = container.name.as_deref().unwrap_or_default();
+                    template.image_digests.get(name).cloned()
+                })
+                .flatten(),
             last_status: ContainerStatus::Pending,
             exit_code: None,
             reason: None,

@@ -8,6 +8,7 @@ use neargate_aws_wire::json::to_json;
 use neargate_domain::fargate::{self, TaskSize};
 
 use crate::ecs::errors;
+use crate::ecs::task_definitions::validate::{environment, roles};
 
 /// Longest JSON form of the overrides. Source: RunTask reference.
 const MAX_OVERRIDE_CHARS: usize = 8192;
@@ -29,9 +30,10 @@ pub fn apply(
 ) -> Result<Resources, ApiError> {
     if to_json(overrides.clone()).map_or(0, |json| json.len()) > MAX_OVERRIDE_CHARS {
         return Err(errors::invalid_parameter(format!(
-            "The overrides are too long: their JSON may have {MAX_OVERRIDE_CHARS} characters."
+            "Container Overrides length must be at most {MAX_OVERRIDE_CHARS}"
         )));
     }
+    check_task(overrides)?;
     let containers = definition
         .container_definitions
         .as_deref()
@@ -49,6 +51,7 @@ pub fn apply(
                 "Override for container named {name} is not a container in the TaskDefinition."
             )));
         }
+        check_container(over)?;
     }
     overrides.container_overrides = Some(
         containers
@@ -74,6 +77,39 @@ pub fn apply(
         .inference_accelerator_overrides
         .get_or_insert_default();
     resources(definition, overrides)
+}
+
+/// As a definition's own members are checked.
+fn check_task(overrides: &TaskOverride) -> Result<(), ApiError> {
+    let roles = [&overrides.task_role_arn, &overrides.execution_role_arn];
+    for role in roles {
+        roles::check_arn(role.as_deref()).map_err(errors::client)?;
+    }
+    let accelerators = overrides.inference_accelerator_overrides.as_ref();
+    if accelerators.is_some_and(|a| !a.is_empty()) {
+        return Err(errors::client(
+            "Unsupported field 'inferenceAcceleratorOverrides'.",
+        ));
+    }
+    Ok(())
+}
+
+fn check_container(over: &ContainerOverride) -> Result<(), ApiError> {
+    let variables = over.environment.as_deref().unwrap_or_default();
+    let files = over.environment_files.as_deref().unwrap_or_default();
+    environment::check_variables(variables)
+        .and_then(|()| environment::check_files(files))
+        .map_err(errors::client)?;
+    if over
+        .resource_requirements
+        .as_ref()
+        .is_some_and(|r| !r.is_empty())
+    {
+        return Err(errors::client(
+            "Tasks using the Fargate launch type do not support GPU resource requirements.",
+        ));
+    }
+    Ok(())
 }
 
 fn resources(definition: &TaskDefinition, overrides: &TaskOverride) -> Result<Resources, ApiError> {

@@ -8,7 +8,8 @@ use neargate_aws_wire::service::RequestContext;
 use neargate_domain::{Scope, Timestamp};
 
 use super::checks::{
-    check_runs_here, find_definition, network_of, platform_version, resolve_network, strategy_of,
+    check_placement, check_runs_here, find_definition, network_of, platform_version,
+    resolve_network, strategy_of,
 };
 use super::launch::{Launcher, Start, TaskTemplate};
 use super::{overrides, render};
@@ -68,7 +69,7 @@ pub async fn start(
 ) -> Result<StartTaskResponse, ApiError> {
     let scope = scope_of(context);
     active_cluster(state, &scope, request.cluster.as_deref()).await?;
-    find_definition(state, &scope, &request.task_definition).await?;
+    find_definition(state, &scope, &request.task_definition, inactive).await?;
     let failures = request
         .container_instances
         .into_iter()
@@ -82,6 +83,11 @@ pub async fn start(
         tasks: Some(Vec::new()),
         failures: Some(failures),
     })
+}
+
+/// RunTask's and StartTask's code for a revision that may not be used.
+fn inactive(text: &str) -> ApiError {
+    errors::invalid_parameter(text)
 }
 
 /// All that is decided before the first task is made.
@@ -113,7 +119,7 @@ async fn plan(
             "startedBy can have at most {MAX_STARTED_BY_CHARS} characters."
         )));
     }
-    let definition = find_definition(state, scope, &request.task_definition)
+    let definition = find_definition(state, scope, &request.task_definition, inactive)
         .await?
         .record;
     let strategy = strategy_of(
@@ -123,11 +129,13 @@ async fn plan(
     )?;
     check_runs_here(&definition.definition)?;
     let platform_version = platform_version(request.platform_version.as_deref())?;
-    if request.placement_constraints.is_some_and(|c| !c.is_empty())
-        || request.placement_strategy.is_some_and(|s| !s.is_empty())
-    {
-        return Err(errors::invalid_parameter(
-            "Placement constraints and strategies are not supported with FARGATE launch type.",
+    check_placement(
+        request.placement_constraints.as_deref(),
+        request.placement_strategy.as_deref(),
+    )?;
+    if request.volume_configurations.is_some_and(|v| !v.is_empty()) {
+        return Err(errors::unsupported(
+            "Neargate does not have Amazon EBS volumes; leave volumeConfigurations out.",
         ));
     }
     let mut overrides = request.overrides.unwrap_or_default();

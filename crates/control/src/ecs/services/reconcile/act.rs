@@ -16,11 +16,11 @@ use super::blue_green::Advanced;
 use super::history::History;
 use super::snapshot::new_digests;
 use super::{PassError, Reconciler, events};
-use crate::ecs::keys;
 use crate::ecs::records::{ServiceTaskRecord, Tags, TaskRecord};
 use crate::ecs::tasks::checks::{platform_version, resolve_network};
 use crate::ecs::tasks::launch::{self, Launcher, TaskTemplate};
 use crate::ecs::tasks::{overrides, release_network, stop};
+use crate::ecs::{keys, notices};
 use crate::state::{Changes, State, StateError, Stored};
 
 impl Reconciler {
@@ -147,6 +147,13 @@ impl Reconciler {
                     continue;
                 }
             };
+            let definition = &ready.template.definition.definition;
+            // Its text names the deployment, so it is said once of each.
+            if let Some(notice) = notices::event(service, deployment, definition)
+                && !events::has(&self.state, service, &notice).await?
+            {
+                said.push(notice);
+            }
             let launcher = Launcher {
                 state: &self.state,
                 addresses: &self.addresses,

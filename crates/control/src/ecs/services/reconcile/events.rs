@@ -31,6 +31,18 @@ pub async fn add(
     Ok(())
 }
 
+/// Whether a service's events have this one already.
+pub async fn has(
+    state: &State,
+    service: &ServiceRecord,
+    event: &ServiceEvent,
+) -> Result<bool, StateError> {
+    let key = keys::service_events(&service.scope, &service.cluster, &service.name);
+    let read: Option<Stored<EventsRecord>> = state.get(&key).await?;
+    let mut known = read.iter().flat_map(|read| &read.record.events);
+    Ok(known.any(|known| known.message == event.message))
+}
+
 fn with(mut record: EventsRecord, new: Vec<ServiceEvent>, now: Timestamp) -> EventsRecord {
     let mut rng = rand::rng();
     for event in new {
