@@ -73,22 +73,23 @@ def test_actions_that_are_refused(b, balancer):
     redirect = TO_HTTPS["RedirectConfig"]
     for actions, code, text in [
         ([], "ValidationError", ""),
-        ([OK, OK], "InvalidLoadBalancerAction", "exactly one"),
+        ([OK, OK], "InvalidLoadBalancerAction", "Action types 'fixed-response,fixed-response' cannot be specified together"),
         ([{"Type": "forward"}], "ValidationError", "target group"),
         ([forward(b.arn("targetgroup/none/0123456789abcdef"))], "TargetGroupNotFound", "Target group 'arn"),
         ([forward("rubbish")], "ValidationError", "'rubbish' is not a valid target group ARN"),
         ([forward(group) | weighted((other, 1))], "InvalidLoadBalancerAction", "match"),
-        ([weighted((group, 1000))], "ValidationError", "0-999"),
+        ([weighted((group, 1000))], "ValidationError", "The weight for the target group must be between 1 and 999, inclusive"),
+        ([weighted((group, 1000), (other, 1))], "ValidationError", "The weight for each target group must be between 0 and 999, inclusive"),
         ([weighted((group, 1), (group, 2))], "InvalidLoadBalancerAction", "multiple times"),
-        ([weighted(*((b.group_arn(), 1) for _ in range(6)))], "InvalidLoadBalancerAction", "at most 5"),
-        ([weighted((group, 1), (other, 1), sticky=604801)], "ValidationError", "604800"),
+        ([weighted(*((b.group_arn(), 1) for _ in range(6)))], "InvalidLoadBalancerAction", "You cannot specify more than 5 target groups per action"),
+        ([weighted((group, 1), (other, 1), sticky=604801)], "ValidationError", "Target group stickiness duration must be between 1 and 604800 seconds"),
         ([OK | {"TargetGroupArn": group}], "InvalidLoadBalancerAction", "target group"),
         ([OK | {"FixedResponseConfig": fixed | {"ContentType": "image/png"}}], "InvalidLoadBalancerAction", "The ContentType must be one of:'text/html'"),
         ([OK | {"FixedResponseConfig": fixed | {"StatusCode": "302"}}], "ValidationError", ""),
         ([OK | {"FixedResponseConfig": fixed | {"MessageBody": "x" * 1025}}], "ValidationError", ""),
         ([TO_HTTPS | {"RedirectConfig": {"StatusCode": "HTTP_301"}}], "InvalidLoadBalancerAction", "creates a loop"),
-        ([TO_HTTPS | {"RedirectConfig": redirect | {"Port": "x"}}], "ValidationError", "port"),
-        ([TO_HTTPS | {"RedirectConfig": redirect | {"Path": "x"}}], "ValidationError", "path"),
+        ([TO_HTTPS | {"RedirectConfig": redirect | {"Port": "x"}}], "InvalidLoadBalancerAction", "The Port parameter must be either an integer between 1 and 65535 or '#{port}'."),
+        ([TO_HTTPS | {"RedirectConfig": redirect | {"Path": "x"}}], "InvalidLoadBalancerAction", "The Path parameter must be a valid path"),
         ([{"Type": "authenticate-cognito", "AuthenticateCognitoConfig": {"UserPoolArn": "a", "UserPoolClientId": "b", "UserPoolDomain": "c"}}, OK],
          "InvalidLoadBalancerAction", "not built in Neargate"),
         ([{"Type": "jwt-validation", "JwtValidationConfig": {"JwksEndpoint": "a", "Issuer": "b"}}, OK], "InvalidLoadBalancerAction", "not built in Neargate"),
@@ -101,35 +102,40 @@ def test_protocols(b, balancer):
     network = b.network()["LoadBalancerArn"]
     for lb, protocol, group, code, text in [
         (balancer, "TCP", {}, "ValidationError", "Listener protocol 'TCP' must be one of 'HTTP, HTTPS'"),
-        (network, "HTTP", {}, "ValidationError", "Listener protocol 'HTTP' must be one of 'TCP, TLS, UDP, TCP_UDP'"),
-        (network, "TCP", {}, "IncompatibleProtocols", "Listener protocol 'TCP' is not supported with a target group with the protocol 'HTTP'"),
+        (network, "HTTP", {}, "ValidationError", "Listener protocol 'HTTP' must be one of 'TCP, QUIC, TCP_QUIC, UDP, TCP_UDP, TLS'"),
+        (network, "TCP", {}, "IncompatibleProtocols", "The listener and the following target groups have incompatible protocols: arn:"),
         (balancer, "HTTP", {"Protocol": "TCP"}, "IncompatibleProtocols", ""),
         (balancer, "HTTP", {"ProtocolVersion": "GRPC"}, "IncompatibleProtocols", "GRPC"),
         (network, "UDP", {"Protocol": "TCP"}, "IncompatibleProtocols", ""),
     ]:
         refused(code, text, b.listener, balancer=lb, action=forward(b.group_arn(**group)), Protocol=protocol, Port=99)
-    refused("InvalidLoadBalancerAction", "forward", b.listener, balancer=network, action=OK, Protocol="TCP")
+    refused("InvalidLoadBalancerAction", "The action type 'fixed-response' is not valid with network load balancer", b.listener, balancer=network, action=OK, Protocol="TCP")
     refused("ValidationError", "A listener port must be specified", b.elb.create_listener, LoadBalancerArn=balancer, Protocol="HTTP", DefaultActions=[OK])
     refused("ValidationError", "A listener protocol must be specified", b.elb.create_listener, LoadBalancerArn=balancer, Port=1, DefaultActions=[OK])
     listener = b.listener(network, forward(b.group_arn(Protocol="TCP_UDP")), Protocol="TCP_UDP", Port=53)
     assert listener["Protocol"] == "TCP_UDP"
     vpc, _ = b.other_vpc()
-    refused("InvalidConfigurationRequest", "VPC", b.listener, balancer=balancer, action=forward(b.group_arn(VpcId=vpc)))
+    refused("InvalidConfigurationRequest", f"The following target groups are in a different VPC than load balancer '{balancer}'", b.listener, balancer=balancer, action=forward(b.group_arn(VpcId=vpc)))
 
 
 def test_https(b, balancer, certificate):
     first, second = certificate("a.example.com"), certificate("b.example.com")
     group = b.group_arn(ProtocolVersion="GRPC")
     for fields, code, text in [
-        ({}, "InvalidConfigurationRequest", "You must provide a list containing exactly one certificate if the listener protocol is HTTPS."),
-        ({"Certificates": [{"CertificateArn": first}, {"CertificateArn": second}]}, "InvalidConfigurationRequest", "exactly one certificate"),
+        ({}, "ValidationError", "A certificate must be specified for HTTPS listeners"),
+        ({"Certificates": [{"CertificateArn": first}, {"CertificateArn": second}]}, "ValidationError", "Up to '1' certificate ARNs can be specified, but '2' were specified"),
         ({"Certificates": [{"CertificateArn": "arn:aws:acm:us-east-1:000000000000:certificate/none"}]}, "CertificateNotFound", "not found"),
         ({"Certificates": [{"CertificateArn": first}], "SslPolicy": "none"}, "SSLPolicyNotFound", "none"),
         ({"Certificates": [{"CertificateArn": first}], "MutualAuthentication": {"Mode": "passthrough"}}, "InvalidConfigurationRequest", "not built in Neargate"),
-        ({"Certificates": [{"CertificateArn": first}], "AlpnPolicy": ["HTTP2Only"]}, "InvalidConfigurationRequest", "TLS"),
+        ({"Certificates": [{"CertificateArn": first}], "AlpnPolicy": ["HTTP2Only"]}, "InvalidConfigurationRequest", "You cannot set ALPN policy on load balancers of type 'application'"),
     ]:
         refused(code, text, b.listener, balancer=balancer, action=OK, Protocol="HTTPS", Port=443, **fields)
-    refused("InvalidConfigurationRequest", "certificate", b.listener, balancer=balancer, action=OK, Certificates=[{"CertificateArn": first}])
+    refused("ValidationError", "A certificate cannot be specified for HTTP listeners", b.listener, balancer=balancer, action=OK, Certificates=[{"CertificateArn": first}])
+    policy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    refused("ValidationError", "An SSL policy cannot be specifed for HTTP listeners", b.listener, balancer=balancer, action=OK, SslPolicy=policy)
+    tcp = forward(b.group_arn(Protocol="TCP"))
+    refused("ValidationError", "An SSL policy cannot be specifed for TCP listeners", b.listener, balancer=b.network()["LoadBalancerArn"],
+            action=tcp, Protocol="TCP", Port=1, SslPolicy=policy)
     listener = b.listener(balancer, forward(group), Protocol="HTTPS", Port=443, Certificates=[{"CertificateArn": first}])
     arn = listener["ListenerArn"]
     assert listener["Certificates"] == [{"CertificateArn": first}] and listener["SslPolicy"] == "ELBSecurityPolicy-2016-08"
@@ -148,7 +154,7 @@ def test_https(b, balancer, certificate):
     changed, = b.elb.modify_listener(ListenerArn=arn, SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06")["Listeners"]
     assert changed["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06" and changed["Certificates"] == [{"CertificateArn": first}]
     refused("IncompatibleProtocols", "GRPC", b.elb.modify_listener, ListenerArn=arn, Protocol="HTTP")
-    refused("InvalidLoadBalancerAction", "HTTPS cannot be redirected to HTTP", b.elb.modify_listener, ListenerArn=arn,
+    refused("InvalidLoadBalancerAction", "You cannot redirect HTTPS to HTTP.", b.elb.modify_listener, ListenerArn=arn,
             DefaultActions=[TO_HTTPS | {"RedirectConfig": {"Protocol": "HTTP", "StatusCode": "HTTP_301"}}])
     plain, = b.elb.modify_listener(ListenerArn=arn, Protocol="HTTP", Port=8080, DefaultActions=[OK])["Listeners"]
     assert not {"Certificates", "SslPolicy", "MutualAuthentication"} & set(plain) and plain["Port"] == 8080
@@ -187,7 +193,7 @@ def test_describing(b, balancer):
     assert [ids(page["Listeners"], "ListenerArn") for page in pages] == [arns[:2], arns[2:]]
     refused("ValidationError", "You must specify either listener ARNs or a load balancer ARN", b.elb.describe_listeners)
     unknown = b.arn("listener/app/none/0123456789abcdef/0123456789abcdef")
-    refused("ListenerNotFound", "", b.elb.describe_listeners, ListenerArns=[arns[0], unknown])
+    refused("ListenerNotFound", "One or more listeners not found", b.elb.describe_listeners, ListenerArns=[arns[0], unknown])
     for call in (b.elb.delete_listener, b.elb.describe_listener_attributes, b.elb.describe_rules, b.elb.describe_listener_certificates):
         refused("ListenerNotFound", "", call, ListenerArn=unknown)
     b.elb.delete_listener(ListenerArn=arns[0])
@@ -204,12 +210,14 @@ def test_attributes(b, balancer):
     hsts = {"Key": "routing.http.response.strict_transport_security.header_value", "Value": "max-age=1"}
     b.elb.modify_listener_attributes(ListenerArn=arn, Attributes=[hsts])
     assert attributes() == before | {hsts["Key"]: "max-age=1"}
-    for key, value, code in [
-        ("routing.http.response.x_frame_options.header_value", "ALLOW", "ValidationError"),
-        ("routing.http.response.content_security_policy.header_value", "a\r\nb: c", "ValidationError"),
-        ("tcp.idle_timeout.seconds", "60", "InvalidConfigurationRequest"),
+    for key, value, code, text in [
+        ("routing.http.response.x_content_type_options.header_value", "sniff", "ValidationError",
+         "The value of 'routing.http.response.x_content_type_options.header_value' must be from the following: [nosniff], but was 'sniff'"),
+        ("routing.http.response.content_security_policy.header_value", "a\r\nb: c", "ValidationError", "contains invalid characters"),
+        ("tcp.idle_timeout.seconds", "60", "InvalidConfigurationRequest", "The provided listener attribute is not supported"),
+        ("no.such.key", "1", "ValidationError", "Listener attribute key 'no.such.key' is not recognized"),
     ]:
-        refused(code, "", b.elb.modify_listener_attributes, ListenerArn=arn, Attributes=[{"Key": key, "Value": value}])
+        refused(code, text, b.elb.modify_listener_attributes, ListenerArn=arn, Attributes=[{"Key": key, "Value": value}])
     network = b.listener(b.network()["LoadBalancerArn"], forward(b.group_arn(Protocol="TCP")), Protocol="TCP")["ListenerArn"]
     assert attributes(network) == {"tcp.idle_timeout.seconds": "350"}
     refused("ValidationError", "60-6000", b.elb.modify_listener_attributes, ListenerArn=network, Attributes=[

@@ -35,7 +35,7 @@ def test_a_rule(b, listener):
     assert ids(rules, "Priority") == ["5", "10", "default"] and rules[1] == created
     assert rules[2]["IsDefault"] and rules[2]["Conditions"] == [] and rules[2]["Actions"] == [OK]
     assert b.elb.describe_rules(RuleArns=[created["RuleArn"]])["Rules"] == [created]
-    refused("PriorityInUse", "The specified priority is in use.", rule, b=b, listener=listener, priority=10)
+    refused("PriorityInUse", "Priority '10' is currently in use", rule, b=b, listener=listener, priority=10)
 
 
 CONDITIONS = {
@@ -58,14 +58,16 @@ def test_conditions_are_echoed(b, listener, name):
 
 
 @pytest.mark.parametrize(("conditions", "text"), [
-    ([{"Field": "cookie", "Values": ["x"]}], "Condition field 'cookie' must be one of '[path-pattern,host-header,http-header,http-request-method,query-string,source-ip]'"),
-    ([{"Field": "host-header", "Values": ["a." + "b" * 127]}], "The 'host-header' value is too long; the limit is '128'"),
-    ([{"Field": "path-pattern"}], "A condition value must be specified"),
-    ([path("/1", "/2", "/3", "/4", "/5", "/6")], "at most '5' condition values"),
-    ([path("*******")], "at most '6' wildcard"),
-    ([path("/a"), path("/b")], "at most one condition"),
-    ([{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "Host", "Values": ["x"]}}], "host-header"),
-    ([{"Field": "source-ip", "SourceIpConfig": {"Values": ["255.255.255.255/32"]}}], "not a valid CIDR"),
+    ([{"Field": "cookie", "Values": ["x"]}], "Condition field 'cookie' must be one of 'http-header,http-request-method,host-header,query-string,path-pattern,source-ip'"),
+    ([{"Field": "host-header", "Values": ["a." + "b" * 127]}], "Condition value for 'host-header' cannot contain more than 128 characters"),
+    ([{"Field": "path-pattern"}], "For conditions of type 'path-pattern', you must specify the following fields: 'Values or RegexValues or PathPatternConfig'"),
+    ([{"Field": "host-header", "HostHeaderConfig": {"Values": []}}], "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type 'HostHeaderConfig'"),
+    ([path("/1", "/2", "/3", "/4", "/5", "/6")], "A rule can only have '5' condition values and regex values"),
+    ([path("/1", "/2", "/3"), {"Field": "host-header", "Values": ["a.b", "c.d", "e.f"]}], "A rule can only have '5' condition values"),
+    ([path("*******")], "'6' condition wildcards"),
+    ([path("/a"), path("/b")], "A rule can only have one 'path-pattern' condition"),
+    ([{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "Host", "Values": ["x"]}}], "You cannot specify 'host' as an HTTP header name"),
+    ([{"Field": "source-ip", "SourceIpConfig": {"Values": ["255.255.255.255/32"]}}], "The specified value '255.255.255.255/32' is not a valid CIDR block"),
     ([{"Field": "path-pattern", "RegexValues": ["("]}], "not a valid regular expression"),
 ], ids=lambda value: str(value)[:40])
 def test_conditions_that_are_refused(b, listener, conditions, text):

@@ -35,6 +35,24 @@ pub fn listener_not_found() -> ApiError {
     ListenerNotFoundException::new("The specified listener does not exist.").into()
 }
 
+/// Of the operations that describe.
+pub fn listeners_not_found() -> ApiError {
+    ListenerNotFoundException::new("One or more listeners not found").into()
+}
+
+pub fn rules_not_found() -> ApiError {
+    RuleNotFoundException::new("One or more rules not found").into()
+}
+
+/// The text of an operation that describes, for a resource that it cannot find.
+pub fn described(found: ApiError) -> ApiError {
+    match &found.query_code {
+        code if *code == listener_not_found().query_code => listeners_not_found(),
+        code if *code == rule_not_found().query_code => rules_not_found(),
+        _ => found,
+    }
+}
+
 pub fn rule_not_found() -> ApiError {
     RuleNotFoundException::new("The specified rule does not exist.").into()
 }

@@ -109,29 +109,43 @@ fn listener(kind: &str, name: &str, lb: &str, id: &str) -> Option<ListenerId> {
     })
 }
 
+/// Whether an ARN is of a kind of load balancing's resources, whatever the rest of it is like: such a one is not
+/// found, and not malformed.
+fn is_of_kind(arn: &str, kind: &str) -> bool {
+    arn.parse().is_ok_and(|arn: Arn| {
+        let resource = arn.resource.strip_prefix(kind);
+        arn.service == "elasticloadbalancing" && resource.is_some_and(|r| r.starts_with('/'))
+    })
+}
+
 macro_rules! expect {
-    ($function:ident -> $id:ident, $variant:ident, $what:literal, $not_found:expr) => {
+    ($function:ident -> $id:ident, $variant:ident, $kind:literal, $what:literal, $not_found:expr) => {
         #[doc = concat!("Reads the ARN of a ", $what, " of this account and region.")]
         pub fn $function(scope: &Scope, arn: &str) -> Result<$id, ApiError> {
             match Resource::parse(arn) {
                 Some((place, Resource::$variant(id))) if place == *scope => Ok(id),
-                Some((_, Resource::$variant(_))) => Err(($not_found)(arn)),
+                _ if is_of_kind(arn, $kind) => Err(($not_found)(arn)),
                 _ => Err(errors::not_an_arn(arn, $what)),
             }
         }
     };
 }
 
-expect!(parse_load_balancer -> LoadBalancerId, LoadBalancer, "load balancer", |_| errors::load_balancer_not_found());
-expect!(parse_listener -> ListenerId, Listener, "listener", |_| errors::listener_not_found());
-expect!(parse_rule -> RuleId, Rule, "listener rule", |_| errors::rule_not_found());
-expect!(parse_target_group -> TargetGroupId, TargetGroup, "target group", errors::target_group_not_found);
+expect!(parse_load_balancer -> LoadBalancerId, LoadBalancer, "loadbalancer", "load balancer", |_| errors::load_balancer_not_found());
+expect!(parse_listener -> ListenerId, Listener, "listener", "listener", |_| errors::listener_not_found());
+expect!(parse_rule -> RuleId, Rule, "listener-rule", "listener rule", |_| errors::rule_not_found());
+expect!(parse_target_group -> TargetGroupId, TargetGroup, "targetgroup", "target group", errors::target_group_not_found);
 
 /// Longest name of a load balancer or target group.
 const MAX_NAME_CHARS: usize = 32;
 
-/// API reference, CreateLoadBalancer and CreateTargetGroup. `what` begins the message: `Target group`.
-pub fn check_name(what: &str, name: &str) -> Result<(), ApiError> {
+/// API reference, CreateTargetGroup.
+pub fn check_target_group_name(name: &str) -> Result<(), ApiError> {
+    check_name("Target group", name)
+}
+
+/// `what` begins the message: `Target group`.
+fn check_name(what: &str, name: &str) -> Result<(), ApiError> {
     let refuse = |why: &str| Err(errors::validation(format!("{what} name '{name}' {why}")));
     if name.is_empty() {
         return Err(errors::validation(format!(
@@ -153,13 +167,32 @@ pub fn check_name(what: &str, name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A load balancer's name has one rule more.
+/// API reference, CreateLoadBalancer. A load balancer's name has one rule more, and texts of its own.
 pub fn check_load_balancer_name(name: &str) -> Result<(), ApiError> {
-    check_name("Load balancer", name)?;
+    let refuse = |why: &str| {
+        Err(errors::validation(format!(
+            "The load balancer name '{name}' {why}"
+        )))
+    };
+    if name.is_empty() {
+        return Err(errors::validation("A load balancer name must be specified"));
+    }
+    if name.chars().count() > MAX_NAME_CHARS {
+        return refuse("cannot be longer than '32' characters");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return refuse(
+            "can only contain characters that are alphanumeric characters and hyphens(-)",
+        );
+    }
+    if name.starts_with('-') {
+        return refuse("cannot begin with a hyphen(-)");
+    }
+    if name.ends_with('-') {
+        return refuse("cannot end with a hyphen(-)");
+    }
     if name.starts_with("internal-") {
-        return Err(errors::validation(format!(
-            "Load balancer name '{name}' cannot begin with 'internal-'"
-        )));
+        return refuse("cannot begin with 'internal-'");
     }
     Ok(())
 }
@@ -233,6 +266,34 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_an_arn_of_the_kind_is_unknown_and_not_malformed() {
+        const HEAD: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:";
+        let scope = Scope::new("000000000000", "us-east-1");
+        let code = |error: ApiError| error.query_code.to_string();
+        for (resource, want) in [
+            ("listener/app/web/1/2", "listener"),
+            ("listener/gwy/web/1/2", "ListenerNotFound"),
+            ("listener/app/web/1", "ListenerNotFound"),
+            ("listener/", "ListenerNotFound"),
+            ("listener-rule/app/web/1/2/3", "ValidationError"),
+            ("loadbalancer/app/web/1", "ValidationError"),
+        ] {
+            let got = parse_listener(&scope, &format!("{HEAD}{resource}"));
+            let got = got.map(|_| "listener".to_owned()).unwrap_or_else(code);
+            assert_eq!(got, want, "{resource}");
+        }
+        for (arn, want) in [
+            (format!("{HEAD}listener-rule/app/web/1/2"), "RuleNotFound"),
+            (format!("{HEAD}listener-rule/net/web"), "RuleNotFound"),
+            (format!("{HEAD}listener/app/web/1/2"), "ValidationError"),
+            ("rule".to_owned(), "ValidationError"),
+        ] {
+            let got = parse_rule(&scope, &arn).map(|_| String::new());
+            assert_eq!(got.unwrap_or_else(code), want, "{arn}");
+        }
+    }
+
+    #[test]
     fn names() {
         let longest = "a".repeat(32);
         let too_long = "a".repeat(33);
@@ -250,6 +311,6 @@ mod tests {
         ] {
             assert_eq!(check_load_balancer_name(name).is_ok(), want, "{name}");
         }
-        assert!(check_name("Target group", "internal-web").is_ok());
+        assert!(check_target_group_name("internal-web").is_ok());
     }
 }

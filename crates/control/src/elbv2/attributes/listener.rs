@@ -1,6 +1,6 @@
 //! Attributes of listeners.
 
-use super::{Spec, Values, spec};
+use super::{Spec, Values, Words, spec};
 use crate::elbv2::listener_records::ListenerRecord;
 use crate::elbv2::records::{LoadBalancerKind, Protocol};
 
@@ -87,23 +87,28 @@ const fn name(key: &'static str, default: &'static str) -> Spec {
     spec(key, default, Values::HeaderName)
 }
 
+const TCP_IDLE_TIMEOUT: &str = "tcp.idle_timeout.seconds";
+const SERVER: &str = "routing.http.response.server.enabled";
+
+/// Whether some listener has the attribute.
+pub fn is_known(key: &str) -> bool {
+    key == TCP_IDLE_TIMEOUT
+        || key == SERVER
+        || RESPONSE_HEADERS.iter().any(|(known, _)| *known == key)
+        || HTTPS_REQUEST.iter().any(|spec| spec.key == key)
+}
+
 /// All attributes of this listener.
 pub fn of_listener(listener: &ListenerRecord) -> Vec<Spec> {
     if listener.load_balancer.kind == LoadBalancerKind::Network {
         return match listener.protocol {
-            Protocol::Tcp | Protocol::TcpUdp | Protocol::Tls => vec![spec(
-                "tcp.idle_timeout.seconds",
-                "350",
-                Values::Range(60, 6000),
-            )],
+            Protocol::Tcp | Protocol::TcpUdp | Protocol::Tls => {
+                vec![spec(TCP_IDLE_TIMEOUT, "350", Values::Range(60, 6000))]
+            }
             _ => Vec::new(),
         };
     }
-    let mut specs = vec![spec(
-        "routing.http.response.server.enabled",
-        "true",
-        Values::Flag,
-    )];
+    let mut specs = vec![spec(SERVER, "true", Values::Flag)];
     specs.extend(
         RESPONSE_HEADERS
             .iter()
@@ -119,13 +124,13 @@ pub fn of_listener(listener: &ListenerRecord) -> Vec<Spec> {
 fn response_value(key: &str) -> Values {
     match key {
         "routing.http.response.access_control_allow_credentials.header_value" => {
-            Values::OneOf(&["", "true"])
+            Values::OneOf(&["", "true"], Words::Following)
         }
         "routing.http.response.x_content_type_options.header_value" => {
-            Values::OneOf(&["", "nosniff"])
+            Values::OneOf(&["", "nosniff"], Words::Following)
         }
         "routing.http.response.x_frame_options.header_value" => {
-            Values::OneOf(&["", "DENY", "SAMEORIGIN"])
+            Values::OneOf(&["", "DENY", "SAMEORIGIN"], Words::Following)
         }
         _ => Values::HeaderValue,
     }

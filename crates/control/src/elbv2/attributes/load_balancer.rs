@@ -2,7 +2,7 @@
 
 use neargate_aws_wire::error::ApiError;
 
-use super::{Attributes, CROSS_ZONE, DELETION_PROTECTION, Spec, Values, spec, value};
+use super::{Attributes, CROSS_ZONE, DELETION_PROTECTION, Spec, Values, Words, spec, value};
 use crate::elbv2::errors;
 use crate::elbv2::records::{LoadBalancerKind, LoadBalancerRecord};
 
@@ -15,16 +15,20 @@ const BOTH: &[Spec] = &[
 ];
 
 const APPLICATION: &[Spec] = &[
-    spec("idle_timeout.timeout_seconds", "60", Values::Range(1, 4000)),
+    spec(
+        "idle_timeout.timeout_seconds",
+        "60",
+        Values::Characters(1, 4000),
+    ),
     spec(
         "client_keep_alive.seconds",
         "3600",
-        Values::Range(60, 604_800),
+        Values::Integer(60, 604_800),
     ),
     spec(
         "routing.http.desync_mitigation_mode",
         "defensive",
-        Values::OneOf(&["monitor", "defensive", "strictest"]),
+        Values::OneOf(&["defensive", "monitor", "strictest"], Words::Value),
     ),
     spec(
         "routing.http.drop_invalid_header_fields.enabled",
@@ -49,11 +53,18 @@ const APPLICATION: &[Spec] = &[
     spec(
         "routing.http.xff_header_processing.mode",
         "append",
-        Values::OneOf(&["append", "preserve", "remove"]),
+        Values::OneOf(&["preserve", "append", "remove"], Words::SetAs),
     ),
     spec("routing.http2.enabled", "true", Values::Flag),
     spec("waf.fail_open.enabled", "false", Values::Flag),
-    spec(CROSS_ZONE, "true", Values::Only("true")),
+    spec(
+        CROSS_ZONE,
+        "true",
+        Values::Only(
+            "true",
+            "The value for 'load_balancing.cross_zone.enabled' must always be 'true' for an Application Load Balancer",
+        ),
+    ),
     spec("connection_logs.s3.enabled", "false", Values::Flag),
     spec("connection_logs.s3.bucket", "", Values::Text),
     spec("connection_logs.s3.prefix", "", Values::Text),
@@ -67,16 +78,19 @@ const NETWORK: &[Spec] = &[
     spec(
         "dns_record.client_routing_policy",
         "any_availability_zone",
-        Values::OneOf(&[
-            "availability_zone_affinity",
-            "partial_availability_zone_affinity",
-            "any_availability_zone",
-        ]),
+        Values::OneOf(
+            &[
+                "availability_zone_affinity",
+                "partial_availability_zone_affinity",
+                "any_availability_zone",
+            ],
+            Words::NotValid,
+        ),
     ),
     spec(
         "secondary_ips.auto_assigned.per_subnet",
         "0",
-        Values::Range(0, 7),
+        Values::SecondaryAddresses(0, 7),
     ),
 ];
 
@@ -102,11 +116,15 @@ pub fn of_load_balancer(load_balancer: &LoadBalancerRecord) -> Vec<Spec> {
 
 /// What the values must be together. `before` is what was set until now.
 pub fn check(specs: &[Spec], before: &Attributes, after: &Attributes) -> Result<(), ApiError> {
-    for logs in ["access_logs", "connection_logs", "health_check_logs"] {
+    for (logs, name) in [
+        ("access_logs", "access logs"),
+        ("connection_logs", "connection logs"),
+        ("health_check_logs", "health check logs"),
+    ] {
         let enabled = value(specs, after, &format!("{logs}.s3.enabled")) == "true";
         if enabled && value(specs, after, &format!("{logs}.s3.bucket")).is_empty() {
             return Err(errors::configuration(format!(
-                "The value of '{logs}.s3.bucket' cannot be empty if '{logs}.s3.enabled' is true"
+                "The key '{logs}.s3.bucket' must set in order to enable {name}"
             )));
         }
     }

@@ -6,6 +6,8 @@
 mod listener;
 mod load_balancer;
 mod target_group;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::BTreeMap;
@@ -15,9 +17,10 @@ use neargate_aws_wire::error::ApiError;
 pub use listener::{RESPONSE_HEADERS, of_listener};
 pub use load_balancer::{check as check_load_balancer, of_load_balancer};
 pub use target_group::{check as check_target_group, check_stickiness_type, of_target_group};
-pub use values::Values;
+pub use values::{Values, Words};
 
 use super::errors;
+use super::records::TargetGroupRecord;
 
 pub type Attributes = BTreeMap<String, String>;
 
@@ -70,8 +73,49 @@ pub fn all<T>(specs: &[Spec], set: &Attributes, make: impl Fn(String, String) ->
         .collect()
 }
 
+/// Whose attributes they are: the texts differ.
+#[derive(Debug, Clone, Copy)]
+pub enum Owner<'a> {
+    LoadBalancer,
+    TargetGroup(&'a TargetGroupRecord),
+    Listener,
+}
+
+impl Owner<'_> {
+    /// An attribute that it does not have.
+    fn unknown(self, key: &str) -> ApiError {
+        let unknown = |what: &str| {
+            errors::validation(format!("{what} attribute key '{key}' is not recognized"))
+        };
+        match self {
+            Self::LoadBalancer => unknown("Load balancer"),
+            Self::TargetGroup(group) if target_group::is_known(key) => {
+                errors::configuration(format!(
+                    "A target group with {} protocol does not support the attribute {key}",
+                    group.protocol.as_str()
+                ))
+            }
+            Self::TargetGroup(_) => unknown("Target group"),
+            Self::Listener if listener::is_known(key) => {
+                errors::configuration("The provided listener attribute is not supported")
+            }
+            Self::Listener => unknown("Listener"),
+        }
+    }
+
+    fn twice(self, key: &str) -> ApiError {
+        errors::validation(match self {
+            Self::TargetGroup(_) => {
+                format!("Target group attribute keys must be unique: '[{key}]'")
+            }
+            _ => format!("Attribute key '{key}' has been specified more than once"),
+        })
+    }
+}
+
 /// What the attributes are after `wanted`, if each is one of `specs` and has a value that it may have.
 pub fn merged(
+    owner: Owner<'_>,
     specs: &[Spec],
     set: &Attributes,
     wanted: impl IntoIterator<Item = (Option<String>, Option<String>)>,
@@ -82,12 +126,10 @@ pub fn merged(
         let key = key.ok_or_else(|| errors::validation("An attribute key must be specified"))?;
         let value = value.unwrap_or_default();
         let Some(spec) = specs.iter().find(|spec| spec.key == key) else {
-            return Err(errors::configuration(format!("Key {key} not valid")));
+            return Err(owner.unknown(&key));
         };
         if !seen.insert(key.clone()) {
-            return Err(errors::validation(format!(
-                "Attribute key '{key}' was specified multiple times"
-            )));
+            return Err(owner.twice(&key));
         }
         spec.values
             .check(&key, &value)
@@ -95,46 +137,4 @@ pub fn merged(
         merged.insert(key, value);
     }
     Ok(merged)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SPECS: &[Spec] = &[
-        spec("flag", "false", Values::Flag),
-        spec("delay", "300", Values::Range(0, 3600)),
-    ];
-
-    fn wanted(pairs: &[(&str, &str)]) -> Vec<(Option<String>, Option<String>)> {
-        let some = |text: &str| Some(text.to_owned());
-        pairs.iter().map(|(k, v)| (some(k), some(v))).collect()
-    }
-
-    #[test]
-    fn answers_have_what_was_set_and_the_defaults_of_the_rest() {
-        let set = merged(SPECS, &Attributes::new(), wanted(&[("delay", "5")])).unwrap();
-        let all = all(SPECS, &set, |key, value| format!("{key}={value}"));
-        assert_eq!(all, ["flag=false", "delay=5"]);
-    }
-
-    #[test]
-    fn nothing_is_taken_over_if_one_is_wrong() {
-        for (name, pairs, code) in [
-            (
-                "unknown key",
-                &[("flag", "true"), ("no.such", "1")][..],
-                "InvalidConfigurationRequest",
-            ),
-            ("out of range", &[("delay", "3601")], "ValidationError"),
-            (
-                "twice",
-                &[("delay", "1"), ("delay", "2")],
-                "ValidationError",
-            ),
-        ] {
-            let error = merged(SPECS, &Attributes::new(), wanted(pairs)).unwrap_err();
-            assert_eq!(error.query_code, code, "{name}");
-        }
-    }
 }

@@ -6,6 +6,7 @@ use neargate_aws_wire::service::RequestContext;
 
 use crate::elbv2::attributes::{self, STICKINESS_TYPE};
 use crate::elbv2::records::TargetGroupRecord;
+use crate::elbv2::rules::fit;
 use crate::elbv2::{Elbv2Service, lookup};
 use crate::scope_of;
 use crate::state::{Attempt, Changes};
@@ -53,9 +54,11 @@ pub async fn modify(
             let specs = attributes::of_target_group(&record);
             let wanted = input.attributes.iter().cloned();
             let wanted = wanted.map(|attribute| (attribute.key, attribute.value));
-            record.attributes = attributes::merged(&specs, &record.attributes, wanted)?;
+            let owner = attributes::Owner::TargetGroup(&record);
+            record.attributes = attributes::merged(owner, &specs, &record.attributes, wanted)?;
             attributes::check_target_group(&record, &record.attributes)?;
             let mut changes = Changes::new();
+            fit::check_stickiness(state, &record, &mut changes).await?;
             changes.replace(&found, &record);
             state.commit(changes).await?;
             Ok::<_, Attempt<ApiError>>(record)

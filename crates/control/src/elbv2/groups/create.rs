@@ -6,7 +6,7 @@ use neargate_aws_wire::service::RequestContext;
 
 use super::{health_check, view};
 use crate::ec2::{Ec2LookupError, lookup_vpc};
-use crate::elbv2::names::{check_name, new_id};
+use crate::elbv2::names::{check_target_group_name, new_id};
 use crate::elbv2::records::*;
 use crate::elbv2::{Elbv2Service, errors, keys, limits, tags, uses};
 use crate::state::{Attempt, Changes};
@@ -65,7 +65,7 @@ fn parse(
     context: &RequestContext,
     input: CreateTargetGroupInput,
 ) -> Result<TargetGroupRecord, ApiError> {
-    check_name("Target group", &input.name)?;
+    check_target_group_name(&input.name)?;
     let target_type = match input.target_type.unwrap_or_default() {
         TargetTypeEnum::Instance => TargetType::Instance,
         TargetTypeEnum::Ip => TargetType::Ip,
@@ -91,6 +91,7 @@ fn parse(
     let vpc_id = input.vpc_id.ok_or_else(|| missing("VPC ID"))?;
     let protocol_version = protocol_version(protocol, input.protocol_version)?;
     let kind = health_check::For {
+        target_type,
         protocol,
         version: protocol_version,
     };

@@ -6,7 +6,7 @@ use neargate_aws_api::elbv2::types::{Matcher, ProtocolEnum};
 use neargate_aws_wire::error::ApiError;
 
 use crate::elbv2::errors;
-use crate::elbv2::records::{HealthCheckRecord, Protocol, ProtocolVersion};
+use crate::elbv2::records::{HealthCheckRecord, Protocol, ProtocolVersion, TargetType};
 
 /// What the caller says about health checks; `None`: the default, or what it was.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +32,7 @@ const HIGHEST_GRPC_CODE: u32 = 99;
 /// The kind of group that the checks are for.
 #[derive(Debug, Clone, Copy)]
 pub struct For {
+    pub target_type: TargetType,
     pub protocol: Protocol,
     pub version: Option<ProtocolVersion>,
 }
@@ -86,9 +87,10 @@ pub fn changed(
     wanted: &Wanted,
 ) -> Result<HealthCheckRecord, ApiError> {
     if wanted.enabled == Some(false) {
-        return Err(errors::configuration(
-            "Health check enabled must be true for target groups with target type 'instance', 'ip' or 'alb'",
-        ));
+        return Err(errors::configuration(format!(
+            "Health check enabled must be true for target groups with target type '{}'",
+            kind.target_type.as_str()
+        )));
     }
     let number = |given: Option<i32>, was: u32| given.map_or(was, i32::unsigned_abs);
     let mut check = HealthCheckRecord {
@@ -110,12 +112,12 @@ pub fn changed(
     } else {
         if wanted.path.is_some() {
             return Err(errors::configuration(
-                "You cannot specify a health check path for target groups with the TCP health check protocol",
+                "Health check paths are not supported for TCP health checks",
             ));
         }
         if wanted.matcher.is_some() {
             return Err(errors::configuration(
-                "You cannot specify a health check matcher for target groups with the TCP health check protocol",
+                "Health check matchers are not supported for TCP health checks",
             ));
         }
         (check.path, check.matcher) = (None, None);
@@ -150,7 +152,7 @@ fn parse_port(text: &str) -> Result<Option<u16>, ApiError> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(Some(port)),
         _ => Err(errors::validation(format!(
-            "Health check port '{text}' must be '{TRAFFIC_PORT}' or a number between '1-65535'"
+            "Health check port '{text}' must be within '1-65535' or '{TRAFFIC_PORT}'"
         ))),
     }
 }
@@ -180,14 +182,10 @@ fn matcher(kind: For, before: &HealthCheckRecord, wanted: &Wanted) -> Result<Str
         false => (given.http_code, given.grpc_code),
     };
     if other.is_some() {
-        return Err(errors::configuration(match kind.is_grpc() {
-            true => {
-                "You must specify a GrpcCode in the matcher of target groups with the GRPC protocol version"
-            }
-            false => {
-                "You can specify a GrpcCode in the matcher only for target groups with the GRPC protocol version"
-            }
-        }));
+        return Err(errors::validation(format!(
+            "Health check matcher {} code cannot be empty",
+            if kind.is_grpc() { "GRPC" } else { "HTTP" }
+        )));
     }
     let codes = codes.or_else(|| before.matcher.clone());
     let codes = codes.unwrap_or_else(|| kind.default_matcher().to_owned());
@@ -248,14 +246,17 @@ mod tests {
     use super::*;
 
     const ALB: For = For {
+        target_type: TargetType::Ip,
         protocol: Protocol::Https,
         version: Some(ProtocolVersion::Http1),
     };
     const GRPC: For = For {
+        target_type: TargetType::Ip,
         protocol: Protocol::Http,
         version: Some(ProtocolVersion::Grpc),
     };
     const NLB: For = For {
+        target_type: TargetType::Ip,
         protocol: Protocol::Tcp,
         version: None,
     };

@@ -33,6 +33,7 @@ pub async fn modify(
             let found = lookup::target_group(state, &scope, &arn).await?;
             let mut record = found.record.clone();
             let kind = health_check::For {
+                target_type: record.target_type,
                 protocol: record.protocol,
                 version: record.protocol_version,
             };

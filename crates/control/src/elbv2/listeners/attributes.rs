@@ -44,7 +44,12 @@ pub async fn modify(
             let specs = attributes::of_listener(&record);
             let wanted = input.attributes.iter().cloned();
             let wanted = wanted.map(|attribute| (attribute.key, attribute.value));
-            record.attributes = attributes::merged(&specs, &record.attributes, wanted)?;
+            record.attributes = attributes::merged(
+                attributes::Owner::Listener,
+                &specs,
+                &record.attributes,
+                wanted,
+            )?;
             let mut changes = Changes::new();
             changes.replace(&found, &record);
             state.commit(changes).await?;

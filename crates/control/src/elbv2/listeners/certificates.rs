@@ -4,7 +4,7 @@ use neargate_aws_api::elbv2::types::*;
 use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 
-use super::settings::check_certificate;
+use super::settings::{check_certificate, no_certificate};
 use crate::certificates::key_of;
 use crate::elbv2::listener_records::ListenerRecord;
 use crate::elbv2::{Elbv2Service, errors, limits, lookup, pages};
@@ -30,10 +30,7 @@ fn arns_of(certificates: Vec<Certificate>) -> Result<Vec<String>, ApiError> {
 fn check_protocol(listener: &ListenerRecord) -> Result<(), ApiError> {
     match listener.protocol.is_encrypted() {
         true => Ok(()),
-        false => Err(errors::validation(format!(
-            "Certificates cannot be specified for listeners with the {} protocol",
-            listener.protocol.as_str()
-        ))),
+        false => Err(no_certificate(listener.protocol)),
     }
 }
 

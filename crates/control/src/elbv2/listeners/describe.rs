@@ -35,7 +35,8 @@ pub async fn describe(
         }
         (None, false) => {
             for arn in &arns {
-                records.push(lookup::listener(state, &scope, arn).await?.record);
+                let found = lookup::listener(state, &scope, arn).await;
+                records.push(found.map_err(errors::described)?.record);
             }
         }
     }

@@ -47,7 +47,8 @@ pub fn protocol(kind: LoadBalancerKind, given: ProtocolEnum) -> Result<Protocol,
                 "Listeners with the {other} protocol are"
             )));
         }
-        (LoadBalancerKind::Network, other) => (other, "TCP, TLS, UDP, TCP_UDP"),
+        // As AWS lists them, with those that are not built.
+        (LoadBalancerKind::Network, other) => (other, "TCP, QUIC, TCP_QUIC, UDP, TCP_UDP, TLS"),
     };
     Err(errors::validation(format!(
         "Listener protocol '{protocol}' must be one of '{allowed}'"
@@ -79,9 +80,7 @@ pub fn encryption(
         (Some(given), Protocol::Tls) => alpn_policy(given)?,
         (Some(given), _) if given.is_empty() => None,
         (Some(_), _) => {
-            return Err(errors::configuration(
-                "An ALPN policy can be specified only for listeners with the TLS protocol",
-            ));
+            return Err(no_alpn_policy(protocol));
         }
     };
     Ok(Encryption {
@@ -93,19 +92,38 @@ pub fn encryption(
 
 fn check_plain(protocol: Protocol, wanted: &Wanted) -> Result<Encryption, ApiError> {
     let given = |list: Option<usize>| list.is_some_and(|len| len > 0);
-    let what = if given(wanted.certificates.as_ref().map(Vec::len)) {
-        "A certificate"
-    } else if wanted.ssl_policy.is_some() {
-        "An SSL policy"
-    } else if given(wanted.alpn_policy.as_ref().map(Vec::len)) {
-        "An ALPN policy"
-    } else {
-        return Ok(Encryption::default());
-    };
-    Err(errors::configuration(format!(
-        "{what} cannot be specified for listeners with the {} protocol",
+    let name = protocol.as_str();
+    if given(wanted.certificates.as_ref().map(Vec::len)) {
+        return Err(no_certificate(protocol));
+    }
+    if wanted.ssl_policy.is_some() {
+        // AWS spells it so.
+        return Err(errors::validation(format!(
+            "An SSL policy cannot be specifed for {name} listeners"
+        )));
+    }
+    if given(wanted.alpn_policy.as_ref().map(Vec::len)) {
+        return Err(no_alpn_policy(protocol));
+    }
+    Ok(Encryption::default())
+}
+
+/// Of a listener without encryption, whether it is a default or an additional one.
+pub fn no_certificate(protocol: Protocol) -> ApiError {
+    errors::validation(format!(
+        "A certificate cannot be specified for {} listeners",
         protocol.as_str()
-    )))
+    ))
+}
+
+fn no_alpn_policy(protocol: Protocol) -> ApiError {
+    errors::configuration(match protocol.is_http() {
+        true => "You cannot set ALPN policy on load balancers of type 'application'".to_owned(),
+        false => format!(
+            "An ALPN policy cannot be specified for {} listeners",
+            protocol.as_str()
+        ),
+    })
 }
 
 fn check_mutual_authentication(wanted: &Wanted) -> Result<(), ApiError> {
@@ -117,22 +135,29 @@ fn check_mutual_authentication(wanted: &Wanted) -> Result<(), ApiError> {
         None | Some("off" | "passthrough" | "verify") => {
             Err(errors::not_built("Mutual authentication by TLS is"))
         }
-        Some(other) => Err(errors::validation(format!(
-            "Mutual authentication mode '{other}' must be one of 'off, passthrough, verify'"
-        ))),
+        Some(_) => Err(errors::validation(
+            "Mutual Authentication mode required not found",
+        )),
     }
 }
 
 fn one_certificate(protocol: Protocol) -> ApiError {
-    errors::configuration(format!(
-        "You must provide a list containing exactly one certificate if the listener protocol is {}.",
+    errors::validation(format!(
+        "A certificate must be specified for {} listeners",
         protocol.as_str()
     ))
 }
 
 fn default_certificate(protocol: Protocol, given: &[Certificate]) -> Result<String, ApiError> {
-    let [certificate] = given else {
-        return Err(one_certificate(protocol));
+    let certificate = match given {
+        [] => return Err(one_certificate(protocol)),
+        [only] => only,
+        several => {
+            return Err(errors::validation(format!(
+                "Up to '1' certificate ARNs can be specified, but '{}' were specified",
+                several.len()
+            )));
+        }
     };
     if certificate.is_default.is_some() {
         return Err(errors::validation(
@@ -150,10 +175,13 @@ fn alpn_policy(given: &[String]) -> Result<Option<String>, ApiError> {
         [] => Ok(None),
         [policy] if ALPN_POLICIES.contains(&policy.as_str()) => Ok(Some(policy.clone())),
         [policy] => Err(ALPNPolicyNotSupportedException::new(format!(
-            "ALPN policy '{policy}' not found"
+            "ALPN policy [{policy}] is not found"
         ))
         .into()),
-        _ => Err(errors::validation("You can specify one ALPN policy")),
+        several => Err(errors::validation(format!(
+            "Up to '1' ALPN policy can be specified, but '{}' were specified",
+            several.len()
+        ))),
     }
 }
 
@@ -162,7 +190,7 @@ pub async fn check_certificate(state: &State, arn: &str) -> Result<(), ApiError>
     match certificates::find(state, arn).await? {
         Some(_) => Ok(()),
         None => {
-            let text = format!("Certificate ARN '{arn}' not found");
+            let text = format!("Certificate '{arn}' not found");
             Err(CertificateNotFoundException::new(text).into())
         }
     }

@@ -46,7 +46,12 @@ pub async fn modify(
             let specs = attributes::of_load_balancer(&record);
             let wanted = input.attributes.iter().cloned();
             let wanted = wanted.map(|attribute| (attribute.key, attribute.value));
-            record.attributes = attributes::merged(&specs, &record.attributes, wanted)?;
+            record.attributes = attributes::merged(
+                attributes::Owner::LoadBalancer,
+                &specs,
+                &record.attributes,
+                wanted,
+            )?;
             let before = &found.record.attributes;
             attributes::check_load_balancer(&specs, before, &record.attributes)?;
             let mut changes = Changes::new();

@@ -33,13 +33,15 @@ pub fn parse(actions: Vec<api::Action>) -> Result<ActionRecord, ApiError> {
         )));
     }
     let count = actions.len();
+    let types: Vec<&str> = actions.iter().map(|a| a.r#type.as_str()).collect();
     let Some(action) = actions.into_iter().next() else {
         return Err(errors::validation("An action must be specified"));
     };
     if count > 1 {
-        return Err(errors::action(
-            "You must specify exactly one action of type forward, redirect or fixed-response, and it must be the last action to be performed",
-        ));
+        return Err(errors::action(format!(
+            "Action types '{}' cannot be specified together",
+            types.join(",")
+        )));
     }
     let order = action.order.and_then(|order| u32::try_from(order).ok());
     check_members(&action)?;
@@ -70,7 +72,7 @@ fn is_built(kind: ActionTypeEnum) -> bool {
 
 fn missing(member: &str, kind: &str) -> ApiError {
     errors::action(format!(
-        "{member} must be specified for an action of type '{kind}'"
+        "For actions of type '{kind}', you must specify the following fields: '{member}'"
     ))
 }
 
@@ -105,16 +107,13 @@ fn check_members(action: &api::Action) -> Result<(), ApiError> {
 fn forward(action: api::Action) -> Result<Forward, ApiError> {
     let config = action.forward_config.unwrap_or_default();
     let mut groups = Vec::new();
-    for group in config.target_groups.unwrap_or_default() {
+    let given = config.target_groups.unwrap_or_default();
+    let several = given.len() > 1;
+    for group in given {
         let arn = group
             .target_group_arn
             .ok_or_else(|| errors::validation("A target group ARN must be specified"))?;
-        let weight = group.weight.unwrap_or(1);
-        if !(0..=MAX_WEIGHT).contains(&weight) {
-            return Err(errors::validation(format!(
-                "Target group weight '{weight}' must be between '0-{MAX_WEIGHT}' inclusive"
-            )));
-        }
+        let weight = weight(group.weight, several)?;
         if groups.iter().any(|known: &WeightedGroup| known.arn == arn) {
             return Err(errors::action(format!(
                 "Target group '{arn}' was provided multiple times in a forward action"
@@ -137,11 +136,25 @@ fn forward(action: api::Action) -> Result<Forward, ApiError> {
     }
     if groups.len() > MAX_GROUPS {
         return Err(errors::action(format!(
-            "A forward action can have at most {MAX_GROUPS} target groups"
+            "You cannot specify more than {MAX_GROUPS} target groups per action"
         )));
     }
     let stickiness = stickiness(config.target_group_stickiness_config)?;
     Ok(Forward { groups, stickiness })
+}
+
+/// Each of several needs one.
+fn weight(given: Option<i32>, several: bool) -> Result<i32, ApiError> {
+    let range = 0..=MAX_WEIGHT;
+    match given.or((!several).then_some(1)) {
+        Some(weight) if range.contains(&weight) => Ok(weight),
+        _ if several => Err(errors::validation(format!(
+            "The weight for each target group must be between 0 and {MAX_WEIGHT}, inclusive"
+        ))),
+        _ => Err(errors::validation(format!(
+            "The weight for the target group must be between 1 and {MAX_WEIGHT}, inclusive"
+        ))),
+    }
 }
 
 fn stickiness(
@@ -152,12 +165,12 @@ fn stickiness(
     match config.duration_seconds {
         Some(secs) if !(1..=MAX_STICKY_SECS).contains(&secs) => {
             return Err(errors::validation(format!(
-                "Target group stickiness duration '{secs}' must be between '1-{MAX_STICKY_SECS}' inclusive"
+                "Target group stickiness duration must be between 1 and {MAX_STICKY_SECS} seconds"
             )));
         }
         None if enabled => {
             return Err(errors::action(
-                "You must specify DurationSeconds when enabling target group stickiness",
+                "You must provide a duration when enabling target group stickiness",
             ));
         }
         _ => {}
@@ -175,7 +188,7 @@ fn fixed_response(config: api::FixedResponseActionConfig) -> Result<FixedRespons
         .is_some_and(|given| !CONTENT_TYPES.contains(&given))
     {
         return Err(errors::action(
-            "The ContentType must be one of:'text/html', 'application/json', 'application/javascript', 'text/css', 'text/plain'",
+            "The ContentType must be one of:'text/html', 'application/json', 'application/javascript', 'text/css', 'text/plain'.",
         ));
     }
     let status_code = config.status_code.parse().map_err(|_| {

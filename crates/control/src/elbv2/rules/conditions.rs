@@ -8,7 +8,7 @@ use crate::elbv2::listener_records::{Condition, Patterns, QueryPair};
 use crate::elbv2::{errors, limits};
 
 const FIELDS: &str =
-    "path-pattern,host-header,http-header,http-request-method,query-string,source-ip";
+    "http-header,http-request-method,host-header,query-string,path-pattern,source-ip";
 
 /// Reads the conditions of a rule.
 pub fn parse(conditions: Vec<api::RuleCondition>) -> Result<Vec<Condition>, ApiError> {
@@ -79,7 +79,7 @@ fn parse_one(condition: api::RuleCondition) -> Result<Condition, ApiError> {
 
 fn unknown_field(field: &str) -> ApiError {
     errors::validation(format!(
-        "Condition field '{field}' must be one of '[{FIELDS}]'"
+        "Condition field '{field}' must be one of '{FIELDS}'"
     ))
 }
 
@@ -88,14 +88,18 @@ fn check_members(field: &str, condition: &api::RuleCondition) -> Result<(), ApiE
     if !FIELDS.split(',').any(|known| known == field) {
         return Err(unknown_field(field));
     }
-    let shorthand = condition
-        .values
-        .as_ref()
-        .is_some_and(|list| !list.is_empty());
-    if shorthand && !matches!(field, "host-header" | "path-pattern") {
-        return Err(errors::validation(format!(
-            "Values cannot be specified for a condition with the field '{field}'"
-        )));
+    let has_any = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let unsupported = |member: &str| {
+        Err(errors::validation(format!(
+            "'{member}' is not supported for a condition of type '{field}'"
+        )))
+    };
+    if has_any(&condition.values) && !matches!(field, "host-header" | "path-pattern") {
+        return unsupported("Values");
+    }
+    let takes_regex = matches!(field, "host-header" | "path-pattern" | "http-header");
+    if has_any(&condition.regex_values) && !takes_regex {
+        return unsupported("RegexValues");
     }
     let configs = [
         ("host-header", condition.host_header_config.is_some()),
@@ -108,11 +112,31 @@ fn check_members(field: &str, condition: &api::RuleCondition) -> Result<(), ApiE
         ("query-string", condition.query_string_config.is_some()),
         ("source-ip", condition.source_ip_config.is_some()),
     ];
-    match configs.iter().find(|(of, given)| *given && *of != field) {
-        None => Ok(()),
-        Some((of, _)) => Err(errors::validation(format!(
-            "The configuration of '{of}' cannot be specified for a condition with the field '{field}'"
-        ))),
+    let is_foreign = configs.iter().any(|(of, given)| *given && *of != field);
+    let is_own = configs.iter().any(|(of, given)| *given && *of == field);
+    let is_short = condition.values.is_some() || condition.regex_values.is_some();
+    if is_foreign || !(is_own || is_short) {
+        let config = config_of(field);
+        let needed = match field {
+            "host-header" | "path-pattern" => format!("Values or RegexValues or {config}"),
+            _ => config.to_owned(),
+        };
+        return Err(errors::validation(format!(
+            "For conditions of type '{field}', you must specify the following fields: '{needed}'"
+        )));
+    }
+    Ok(())
+}
+
+/// The member with a field's configuration.
+fn config_of(field: &str) -> &'static str {
+    match field {
+        "host-header" => "HostHeaderConfig",
+        "path-pattern" => "PathPatternConfig",
+        "http-header" => "HttpHeaderConfig",
+        "http-request-method" => "HttpRequestMethodConfig",
+        "query-string" => "QueryStringConfig",
+        _ => "SourceIpConfig",
     }
 }
 
@@ -134,14 +158,11 @@ fn patterns(
     };
     let values = one(shorthand, given)?;
     let regex_values = one(regex_shorthand, regex)?;
-    match (values.is_empty(), regex_values.is_empty()) {
-        (true, true) => return Err(no_value()),
-        (false, false) => {
-            return Err(errors::validation(format!(
-                "You can specify either values or regular expressions for the field '{field}'"
-            )));
-        }
-        _ => {}
+    if values.is_empty() == regex_values.is_empty() {
+        return Err(errors::validation(format!(
+            "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type '{}'",
+            config_of(field)
+        )));
     }
     for value in &values {
         check(value)?;
@@ -227,7 +248,7 @@ fn check_together(conditions: &[Condition]) -> Result<(), ApiError> {
     ] {
         if conditions.iter().filter(|c| field_of(c) == field).count() > 1 {
             return Err(errors::validation(format!(
-                "A rule can have at most one condition with the field '{field}'"
+                "A rule can only have one '{field}' condition"
             )));
         }
     }
@@ -237,13 +258,13 @@ fn check_together(conditions: &[Condition]) -> Result<(), ApiError> {
     });
     if values > limits::CONDITION_VALUES {
         return Err(errors::validation(format!(
-            "A rule can have at most '{}' condition values",
+            "A rule can only have '{}' condition values and regex values",
             limits::CONDITION_VALUES
         )));
     }
     if wildcards > limits::CONDITION_WILDCARDS {
         return Err(errors::validation(format!(
-            "A rule can have at most '{}' wildcard characters",
+            "A rule can only have '{}' condition wildcards",
             limits::CONDITION_WILDCARDS
         )));
     }
@@ -317,6 +338,77 @@ mod tests {
         let input = serde_json::to_vec(&input).unwrap();
         let input: api::CreateRuleInput = neargate_aws_wire::json::from_json(&input).unwrap();
         parse(input.conditions)
+    }
+
+    #[test]
+    fn what_is_said_of_the_others() {
+        let path = |value: &str| json!({"Field": "path-pattern", "Values": [value]});
+        let header = |name: &str, value: &str| json!({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": [value]}});
+        let long = "x".repeat(129);
+        let values = |count: usize| vec!["/x"; count];
+        for (conditions, want) in [
+            (json!([]), "A condition must be specified"),
+            (
+                json!([{"Field": "header", "Values": ["x"]}]),
+                "Condition field 'header' must be one of 'http-header,http-request-method,host-header,query-string,path-pattern,source-ip'",
+            ),
+            (
+                json!([{"Field": "path-pattern", "Values": values(6)}]),
+                "A rule can only have '5' condition values and regex values",
+            ),
+            (
+                json!([{"Field": "path-pattern", "Values": values(3)}, {"Field": "host-header", "Values": ["a.b", "c.d", "e.f"]}]),
+                "A rule can only have '5' condition values and regex values",
+            ),
+            (
+                json!([path("/a"), path("/b")]),
+                "A rule can only have one 'path-pattern' condition",
+            ),
+            (
+                json!([{"Field": "host-header", "HostHeaderConfig": {}}]),
+                "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type 'HostHeaderConfig'",
+            ),
+            (
+                json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a"], "RegexValues": ["^/a"]}}]),
+                "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type 'PathPatternConfig'",
+            ),
+            (
+                json!([{"Field": "path-pattern", "HostHeaderConfig": {"Values": ["a.b"]}}]),
+                "For conditions of type 'path-pattern', you must specify the following fields: 'Values or RegexValues or PathPatternConfig'",
+            ),
+            (
+                json!([{"Field": "query-string", "RegexValues": ["x"], "QueryStringConfig": {"Values": [{"Value": "x"}]}}]),
+                "'RegexValues' is not supported for a condition of type 'query-string'",
+            ),
+            (
+                json!([{"Field": "host-header", "Values": [long]}]),
+                "Condition value for 'host-header' cannot contain more than 128 characters",
+            ),
+            (
+                json!([{"Field": "host-header", "Values": ["example"]}]),
+                "Condition value 'example' contains a character that is not valid",
+            ),
+            (
+                json!([header(&"x".repeat(41), "x")]),
+                "Condition value for 'http-header' cannot contain more than 40 characters",
+            ),
+            (
+                json!([header("Host", "x")]),
+                "You cannot specify 'host' as an HTTP header name",
+            ),
+            (
+                json!([{"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["get"]}}]),
+                "Condition value 'get' contains a character that is not valid",
+            ),
+            (
+                json!([{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.1"]}}]),
+                "The specified value '10.0.0.1' is not a valid CIDR block",
+            ),
+        ] {
+            let error = read(&conditions).expect_err("it is refused");
+            assert_eq!(error.query_code, "ValidationError", "{conditions}");
+            assert_eq!(error.message, want, "{conditions}");
+        }
     }
 
     #[test]

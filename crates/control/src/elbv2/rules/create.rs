@@ -55,7 +55,7 @@ async fn attempt(
         .await?
         .ok_or_else(errors::load_balancer_not_found)?;
     if record.rules.iter().any(|r| r.priority == rule.priority) {
-        return Err(priority_in_use().into());
+        return Err(priority_in_use(rule.priority).into());
     }
     check_quota(state, scope, &record).await?;
     fit::check_action(state, &load_balancer.record, &record, &rule.action.action).await?;
@@ -68,8 +68,8 @@ async fn attempt(
     Ok(view::view(&record, RulePlace::At(index)))
 }
 
-pub fn priority_in_use() -> ApiError {
-    PriorityInUseException::new("The specified priority is in use.").into()
+pub fn priority_in_use(priority: u32) -> ApiError {
+    PriorityInUseException::new(format!("Priority '{priority}' is currently in use")).into()
 }
 
 /// Counted over all listeners of the load balancer.

@@ -5,7 +5,7 @@ use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 
 use super::view;
-use crate::elbv2::{Elbv2Service, errors, lookup, names, pages};
+use crate::elbv2::{Elbv2Service, errors, lookup, pages};
 use crate::scope_of;
 
 /// Place of a rule in a listing: an index, so that pages follow the order in which rules are tried.
@@ -32,19 +32,15 @@ pub async fn describe(
                 "Listener rule ARNs and a listener ARN cannot be specified at the same time",
             ));
         }
-        (Some(arn), true) => view::all(&lookup::listener(state, &scope, arn).await?.record),
+        (Some(arn), true) => {
+            let found = lookup::listener(state, &scope, arn).await;
+            view::all(&found.map_err(errors::described)?.record)
+        }
         (None, false) => {
             let mut rules = Vec::new();
             for arn in &arns {
-                names::parse_rule(&scope, arn)?;
-                let (listener, place) = match lookup::rule(state, &scope, arn).await {
-                    Err(error) if error.query_code == errors::rule_not_found().query_code => {
-                        return Err(
-                            RuleNotFoundException::new("One or more rules not found").into()
-                        );
-                    }
-                    found => found?,
-                };
+                let found = lookup::rule(state, &scope, arn).await;
+                let (listener, place) = found.map_err(errors::described)?;
                 rules.push(view::view(&listener.record, place));
             }
             rules

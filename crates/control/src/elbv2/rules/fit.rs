@@ -8,8 +8,8 @@ use crate::elbv2::listener_records::{Action, Forward, ListenerRecord};
 use crate::elbv2::records::{
     LoadBalancerKind, LoadBalancerRecord, Protocol, ProtocolVersion, TargetGroupRecord, TargetType,
 };
-use crate::elbv2::{attributes, errors, lookup};
-use crate::state::State;
+use crate::elbv2::{attributes, errors, lookup, uses};
+use crate::state::{Changes, State};
 
 /// Refuses a listener with an action that it cannot carry out.
 pub async fn check(
@@ -31,9 +31,13 @@ pub async fn check_action(
     action: &Action,
 ) -> Result<(), ApiError> {
     if load_balancer.kind == LoadBalancerKind::Network && !matches!(action, Action::Forward(_)) {
-        return Err(errors::action(
-            "Network Load Balancers support only actions of type 'forward'",
-        ));
+        return Err(errors::action(format!(
+            "The action type '{}' is not valid with network load balancer",
+            match action {
+                Action::Redirect(_) => "redirect",
+                _ => "fixed-response",
+            }
+        )));
     }
     match action {
         Action::Forward(forward) => check_forward(state, load_balancer, listener, forward).await,
@@ -56,7 +60,8 @@ async fn check_forward(
         check_protocols(listener.protocol, &group)?;
         if group.vpc_id != load_balancer.vpc_id {
             return Err(errors::configuration(format!(
-                "The following target groups are not in the same VPC as the load balancer: {}",
+                "The following target groups are in a different VPC than load balancer '{}': {}",
+                load_balancer.arn(),
                 weighted.arn
             )));
         }
@@ -71,15 +76,52 @@ async fn check_forward(
     Ok(())
 }
 
+/// The other side of it: a target group that becomes sticky behind a rule with several groups. The transaction requires
+/// that the listeners are as they were read.
+pub async fn check_stickiness(
+    state: &State,
+    group: &TargetGroupRecord,
+    changes: &mut Changes,
+) -> Result<(), ApiError> {
+    if !group.protocol.is_http() || group.attribute(attributes::STICKINESS) != "true" {
+        return Ok(());
+    }
+    let Some(used) = uses::of_group(state, &group.scope, &group.id).await? else {
+        return Ok(());
+    };
+    let load_balancer = &used.record.load_balancer.id;
+    let arn = group.arn();
+    for listener in lookup::listeners_of(state, &group.scope, load_balancer).await? {
+        let record = &listener.record;
+        let default = (&record.default_rule_id, &record.default_action.action);
+        let rules = record.rules.iter().map(|r| (&r.id, &r.action.action));
+        let unfit = rules.chain([default]).find(|(_, action)| match action {
+            Action::Forward(forward) => {
+                let has_it = forward.groups.iter().any(|group| group.arn == arn);
+                has_it && forward.groups.len() > 1 && !forward.stickiness.enabled
+            }
+            _ => false,
+        });
+        if let Some((rule, _)) = unfit {
+            return Err(errors::configuration(format!(
+                "This target group appears behind a rule with group stickiness disabled ({}). You must enable group stickiness before enabling target stickiness",
+                record.rule_arn(rule)
+            )));
+        }
+        changes.require(&listener);
+    }
+    Ok(())
+}
+
 /// User guide: HTTP and HTTPS go to both; TCP to TCP and TCP_UDP, TLS to TCP and TLS, UDP to UDP and TCP_UDP.
 fn check_protocols(listener: Protocol, group: &TargetGroupRecord) -> Result<(), ApiError> {
     use Protocol::*;
-    let refuse = |what: &str, name: &str| -> Result<(), ApiError> {
-        Err(IncompatibleProtocolsException::new(format!(
-            "Listener protocol '{}' is not supported with a target group with the {what} '{name}'",
-            listener.as_str()
+    let refuse = |text: String| Err(IncompatibleProtocolsException::new(text).into());
+    let incompatible = || {
+        refuse(format!(
+            "The listener and the following target groups have incompatible protocols: {}",
+            group.arn()
         ))
-        .into())
     };
     let fits = matches!(
         (listener, group.protocol),
@@ -90,14 +132,17 @@ fn check_protocols(listener: Protocol, group: &TargetGroupRecord) -> Result<(), 
             | (TcpUdp, TcpUdp)
     );
     if !fits {
-        return refuse("protocol", group.protocol.as_str());
+        return incompatible();
     }
     if listener.has_udp() && group.target_type == TargetType::Alb {
-        return refuse("target type", "alb");
+        return incompatible();
     }
     match group.protocol_version {
         Some(version @ (ProtocolVersion::Http2 | ProtocolVersion::Grpc)) if listener == Http => {
-            refuse("protocol version", version.as_str())
+            refuse(format!(
+                "Listener protocol 'HTTP' is not supported with a target group with the protocol-version '{}'",
+                version.as_str()
+            ))
         }
         _ => Ok(()),
     }

@@ -15,7 +15,7 @@ fn check_length(field: &str, value: &str, limit: usize) -> Result<(), ApiError> 
     match value.chars().count() <= limit {
         true => Ok(()),
         false => Err(errors::validation(format!(
-            "The '{field}' value is too long; the limit is '{limit}'"
+            "Condition value for '{field}' cannot contain more than {limit} characters"
         ))),
     }
 }
@@ -26,21 +26,27 @@ fn refuse(field: &str, value: &str, why: &str) -> Result<(), ApiError> {
     )))
 }
 
+fn bad_character(value: &str) -> Result<(), ApiError> {
+    Err(errors::validation(format!(
+        "Condition value '{value}' contains a character that is not valid"
+    )))
+}
+
 pub fn check_host(value: &str) -> Result<(), ApiError> {
     const FIELD: &str = "host-header";
     check_length(FIELD, value, MAX_VALUE_CHARS)?;
     let fits = |c: char| c.is_ascii_alphanumeric() || "-.*?".contains(c);
     if value.is_empty() || !value.chars().all(fits) {
-        return refuse(FIELD, value, "contains characters that are not valid");
+        return bad_character(value);
     }
     let Some((_, last)) = value.rsplit_once('.') else {
-        return refuse(FIELD, value, "must contain at least one '.'");
+        return bad_character(value);
     };
     if !last
         .chars()
         .all(|c| c.is_ascii_alphabetic() || "*?".contains(c))
     {
-        return refuse(FIELD, value, "can only contain letters after the last '.'");
+        return bad_character(value);
     }
     Ok(())
 }
@@ -51,7 +57,7 @@ pub fn check_path(value: &str) -> Result<(), ApiError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c);
     // `&` is written as `&amp;` in the reference, so its semicolon passes too.
     if value.is_empty() || !value.replace("&amp;", "&").chars().all(fits) {
-        return refuse(FIELD, value, "contains characters that are not valid");
+        return bad_character(value);
     }
     Ok(())
 }
@@ -64,7 +70,10 @@ pub fn check_header_name(name: &str) -> Result<(), ApiError> {
         return refuse(FIELD, name, "is not a valid header name");
     }
     if name.eq_ignore_ascii_case("host") {
-        return refuse(FIELD, name, "is not allowed; use a 'host-header' condition");
+        return Err(errors::validation(format!(
+            "You cannot specify '{}' as an HTTP header name",
+            name.to_ascii_lowercase()
+        )));
     }
     Ok(())
 }
@@ -82,7 +91,7 @@ fn check_text(field: &str, value: &str) -> Result<(), ApiError> {
     check_length(field, value, MAX_VALUE_CHARS)?;
     match value.chars().all(|c| (' '..='~').contains(&c)) {
         true => Ok(()),
-        false => refuse(field, value, "contains characters that are not valid"),
+        false => bad_character(value),
     }
 }
 
@@ -92,18 +101,15 @@ pub fn check_method(value: &str) -> Result<(), ApiError> {
     let fits = |c: char| c.is_ascii_uppercase() || "-_".contains(c);
     match !value.is_empty() && value.chars().all(fits) {
         true => Ok(()),
-        false => refuse(
-            FIELD,
-            value,
-            "can only contain the characters A-Z, '-' and '_'",
-        ),
+        false => bad_character(value),
     }
 }
 
 pub fn check_cidr(value: &str) -> Result<(), ApiError> {
-    const FIELD: &str = "source-ip";
     if value == "255.255.255.255/32" || value.parse::<ipnet::IpNet>().is_err() {
-        return refuse(FIELD, value, "is not a valid CIDR block");
+        return Err(errors::validation(format!(
+            "The specified value '{value}' is not a valid CIDR block"
+        )));
     }
     Ok(())
 }

@@ -86,12 +86,9 @@ async fn attempt(
     let mut changes = Changes::new();
     for (found, record) in listeners.values_mut() {
         record.rules.sort_by_key(|rule| rule.priority);
-        if record
-            .rules
-            .windows(2)
-            .any(|two| two[0].priority == two[1].priority)
-        {
-            return Err(priority_in_use().into());
+        let mut pairs = record.rules.windows(2);
+        if let Some(two) = pairs.find(|two| two[0].priority == two[1].priority) {
+            return Err(priority_in_use(two[0].priority).into());
         }
         changes.replace(found, record);
     }

@@ -42,16 +42,14 @@ pub fn parse(config: RedirectActionConfig) -> Result<Redirect, ApiError> {
         check_placeholders(name, allowed, text)?;
     }
     if redirect.port != "#{port}" && !redirect.port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Err(errors::validation(format!(
-            "Redirect port '{}' must be a number between 1 and 65535, or '#{{port}}'",
-            redirect.port
-        )));
+        return Err(errors::action(
+            "The Port parameter must be either an integer between 1 and 65535 or '#{port}'.",
+        ));
     }
     if !redirect.path.starts_with('/') {
-        return Err(errors::validation(format!(
-            "Redirect path '{}' must start with '/'",
-            redirect.path
-        )));
+        return Err(errors::action(
+            "The Path parameter must be a valid path, should start with a '/', and may contain up to one of each of these placeholders: '#{path}', '#{host}', '#{port}'.",
+        ));
     }
     Ok(redirect)
 }
@@ -74,9 +72,7 @@ fn check_placeholders(part: &str, allowed: &[&str], text: &str) -> Result<(), Ap
 pub fn check(redirect: &Redirect, protocol: Protocol, port: u16) -> Result<(), ApiError> {
     let own = protocol.as_str();
     if protocol == Protocol::Https && redirect.protocol == "HTTP" {
-        return Err(errors::action(
-            "The redirect configuration is not valid because HTTPS cannot be redirected to HTTP.",
-        ));
+        return Err(errors::action("You cannot redirect HTTPS to HTTP."));
     }
     let same_protocol = redirect.protocol == "#{protocol}" || redirect.protocol == own;
     let same_port = redirect.port == "#{port}" || redirect.port == port.to_string();
