@@ -53,6 +53,14 @@ pub fn invalid_revision(message: impl Into<String>) -> ApiError {
     InvalidRevisionException::new(message).into()
 }
 
+/// A member that says nothing to a deployment of an ECS service.
+pub fn for_servers(member: &str) -> ApiError {
+    InvalidInputException::new(format!(
+        "{member} is for deployments to servers. Leave it out for the ECS compute platform."
+    ))
+    .into()
+}
+
 pub fn batch_limit(what: &str, given: usize, limit: usize) -> ApiError {
     BatchLimitExceededException::new(format!(
         "{given} {what} were named, and one call takes {limit}."

@@ -78,6 +78,18 @@ fn check_not_for_servers(input: &CreateDeploymentInput) -> Result<(), ApiError> 
     if input.update_outdated_instances_only == Some(true) {
         return Err(errors::no_outdated_instances());
     }
+    if input.ec2_deployment_options.is_some() {
+        return Err(common::for_servers("ec2DeploymentOptions"));
+    }
+    if input
+        .deployment_mode
+        .is_some_and(|mode| mode != DeploymentMode::Standard)
+    {
+        return Err(common::for_servers("deploymentMode"));
+    }
+    if input.file_exists_behavior.is_some() {
+        return Err(errors::no_file_exists_behavior());
+    }
     Ok(())
 }
 
@@ -109,6 +121,7 @@ impl New<'_> {
             Err(error) => (BTreeMap::new(), Some(error.to_string())),
         };
         let settings = self.settings(routing, functions.keys().copied().collect(), &auto_rollback);
+        let notices = self.notices(alarms.as_ref());
         Ok(DeploymentRecord {
             scope: self.scope.clone(),
             id: ids::deployment(&mut rand::rng()),
@@ -139,7 +152,25 @@ impl New<'_> {
             rolled_back_by: None,
             rolls_back: None,
             left: None,
+            notices,
         })
+    }
+
+    /// What the group asks for and Neargate does not do yet.
+    fn notices(&self, alarms: Option<&AlarmConfiguration>) -> Vec<String> {
+        let mut notices = Vec::new();
+        let alarms = alarms.unwrap_or(&self.group.alarms);
+        if alarms.enabled == Some(true) {
+            notices.push(
+                "alarmConfiguration: Neargate does not watch alarms yet; no alarm stops this deployment"
+                    .to_owned(),
+            );
+        }
+        if !self.group.triggers.is_empty() {
+            notices
+                .push("triggerConfigurations: Neargate does not send notifications yet".to_owned());
+        }
+        notices
     }
 
     async fn routing(&self, config: &str) -> Result<TrafficRouting, ApiError> {

@@ -62,6 +62,13 @@ pub fn no_outdated_instances() -> ApiError {
     .into()
 }
 
+pub fn no_file_exists_behavior() -> ApiError {
+    InvalidFileExistsBehaviorException::new(
+        "For Lambda, ECS and Kubernetes deployment, fileExistsBehavior can not be specified",
+    )
+    .into()
+}
+
 pub fn invalid_time_range() -> ApiError {
     InvalidTimeRangeException::new("The time range begins after its end.").into()
 }

@@ -84,7 +84,7 @@ fn info(record: &DeploymentRecord) -> DeploymentInfo {
         ignore_application_stop_failures: Some(false),
         update_outdated_instances_only: Some(false),
         file_exists_behavior: Some(FileExistsBehavior::Disallow),
-        deployment_status_messages: Some(Vec::new()),
+        deployment_status_messages: Some(record.notices.clone()),
         compute_platform: Some(ComputePlatform::Ecs),
         ..DeploymentInfo::default()
     }

@@ -67,6 +67,9 @@ pub struct DeploymentRecord {
     /// The task sets as they were when it ended: later deployments change them.
     #[serde(default)]
     pub left: Option<Vec<SetShown>>,
+    /// What it goes on without, in words.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 /// Which task sets and rules a deployment is about.

@@ -96,7 +96,7 @@ fn too_many() -> ApiError {
 }
 
 /// Whether the members that describe servers are given, by their names.
-pub struct ServerMembers([(&'static str, bool); 6]);
+pub struct ServerMembers([(&'static str, bool); 7]);
 
 macro_rules! server_members {
     ($input:ty) => {
@@ -111,6 +111,10 @@ macro_rules! server_members {
                     ),
                     ("onPremisesTagSet", input.on_premises_tag_set.is_some()),
                     ("autoScalingGroups", has_any(&input.auto_scaling_groups)),
+                    (
+                        "ec2DeploymentOptions",
+                        input.ec2_deployment_options.is_some(),
+                    ),
                     (
                         "terminationHookEnabled",
                         input.termination_hook_enabled == Some(true),
@@ -132,9 +136,6 @@ fn has_any<T>(list: &Option<Vec<T>>) -> bool {
 pub fn check_no_servers(members: &ServerMembers) -> Result<(), ApiError> {
     match members.0.iter().find(|(_, given)| *given) {
         None => Ok(()),
-        Some((name, _)) => Err(InvalidInputException::new(format!(
-            "{name} is for deployments to servers. Leave it out for the ECS compute platform."
-        ))
-        .into()),
+        Some((name, _)) => Err(errors::for_servers(name)),
     }
 }

@@ -218,6 +218,7 @@ impl<'a> Act<'a> {
             rolled_back_by: None,
             rolls_back: Some(before.id.clone()),
             left: None,
+            notices: Vec::new(),
             ..before.clone()
         }
     }

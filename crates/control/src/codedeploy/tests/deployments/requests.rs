@@ -177,6 +177,10 @@ async fn what_cannot_be_deployed_is_refused() {
             with("/updateOutdatedInstancesOnly", json!(true)),
             "InvalidUpdateOutdatedInstancesOnlyValueException",
         ),
+        (
+            with("/fileExistsBehavior", json!("DISALLOW")),
+            "InvalidFileExistsBehaviorException",
+        ),
     ] {
         let refused = try_call!(rig.fixture, deploy.create_deployment, (request));
         let refused = code(refused);
@@ -185,6 +189,21 @@ async fn what_cannot_be_deployed_is_refused() {
     }
     let listed = call!(rig.fixture, deploy.list_deployments, {});
     assert_eq!(listed["deployments"], json!([]));
+}
+
+#[tokio::test]
+async fn a_deployment_says_what_it_goes_on_without() {
+    let rig = Rig::new().await;
+    let mut request = Rig::request(&spec());
+    request["overrideAlarmConfiguration"] = json!({"enabled": true, "alarms": [{"name": "a"}]});
+    let answer = call!(rig.fixture, deploy.create_deployment, (request));
+    let info = rig.info(&text(&answer, "/deploymentId")).await;
+    assert_eq!(
+        info["deploymentStatusMessages"],
+        json!([
+            "alarmConfiguration: Neargate does not watch alarms yet; no alarm stops this deployment"
+        ])
+    );
 }
 
 #[tokio::test]
