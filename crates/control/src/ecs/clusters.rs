@@ -413,6 +413,17 @@ fn check_providers(providers: &[String]) -> Result<(), ApiError> {
     }
 }
 
+/// A strategy as answers show it: weight and base are always there.
+pub fn with_defaults(
+    mut strategy: Vec<CapacityProviderStrategyItem>,
+) -> Vec<CapacityProviderStrategyItem> {
+    for item in &mut strategy {
+        item.base.get_or_insert(0);
+        item.weight.get_or_insert(0);
+    }
+    strategy
+}
+
 /// Who brings a strategy. The texts differ, and only tasks need a weight: AWS takes a default strategy without any, and
 /// refuses those who then use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -639,7 +650,7 @@ fn render(record: &ClusterRecord, scope: &Scope, counts: Counts, include: &Inclu
             .clone()
             .filter(|_| include.configurations),
         capacity_providers: Some(record.capacity_providers.clone()),
-        default_capacity_provider_strategy: Some(record.default_strategy.clone()),
+        default_capacity_provider_strategy: Some(with_defaults(record.default_strategy.clone())),
         service_connect_defaults: record.service_connect_defaults.clone(),
         ..Cluster::default()
     }

@@ -28,12 +28,13 @@ pub fn app_spec(document: &Node) -> Read<AppSpec> {
     })
 }
 
-/// `0.0`, which is plain `0` once a JSON writer has seen it.
+/// `0.0`, which is plain `0` once a JSON writer has seen it. AWS takes `1` for ECS as well, which is what people
+/// write who come from CloudFormation.
 fn check_version(top: &[(String, Node)]) -> Read<()> {
     let given = text(top, "version", "The AppSpec file")?.ok_or("version is missing; give 0.0.")?;
     match given.parse::<f64>() {
-        Ok(0.0) => Ok(()),
-        _ => Err(format!("The version is {given}; the only one is 0.0.")),
+        Ok(0.0 | 1.0) => Ok(()),
+        _ => Err(format!("The version is {given}; it must be 0.0 or 1.")),
     }
 }
 

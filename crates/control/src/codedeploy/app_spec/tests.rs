@@ -133,7 +133,8 @@ fn edited(from: &str, to: &str) -> String {
 fn what_is_wrong_is_said() {
     for (from, to, want) in [
         (r#""version": "0.0","#, "", "version is missing"),
-        (r#""0.0""#, "1.0", "The version is 1"),
+        (r#""0.0""#, "2", "The version is 2"),
+        (r#""0.0""#, "0.1", "The version is 0.1"),
         (r#""0.0""#, r#""""#, "version is missing"),
         (r#""0.0""#, "[0]", "version of The AppSpec file must be"),
         (r#""Resources""#, r#""Files""#, "Resources is missing"),

@@ -6,6 +6,7 @@ use neargate_domain::Scope;
 
 use super::load_balancers;
 use super::records::{Controller, RevisionConfig, TaskDefinitionRef};
+use crate::ecs::clusters::with_defaults;
 use crate::ecs::errors;
 use crate::ecs::records::{ClusterRecord, TaskDefinitionRecord};
 use crate::ecs::task_definitions;
@@ -185,12 +186,8 @@ impl Place<'_> {
         launch_type: Option<LaunchType>,
         given: Option<Vec<CapacityProviderStrategyItem>>,
     ) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
-        let mut strategy = strategy_of(self.cluster, launch_type, given.unwrap_or_default())?;
-        for item in &mut strategy {
-            item.base.get_or_insert(0);
-            item.weight.get_or_insert(0);
-        }
-        Ok(strategy)
+        let strategy = strategy_of(self.cluster, launch_type, given.unwrap_or_default())?;
+        Ok(with_defaults(strategy))
     }
 }
 

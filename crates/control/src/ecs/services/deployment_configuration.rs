@@ -172,7 +172,8 @@ fn check(configuration: &DeploymentConfiguration, controller: Controller) -> Res
     check_strategy(configuration, controller)?;
     check_hooks(configuration)?;
     if let Some(breaker) = &configuration.deployment_circuit_breaker {
-        if controller != Controller::Ecs {
+        // Clients that write a configuration out whole give the block switched off, whatever the controller.
+        if breaker.enable && controller != Controller::Ecs {
             return refused(
                 "Deployment circuit breaker is only supported for the ECS deployment controller",
             );
@@ -188,7 +189,7 @@ fn check(configuration: &DeploymentConfiguration, controller: Controller) -> Res
         }
     }
     match &configuration.alarms {
-        Some(_) if controller != Controller::Ecs => {
+        Some(alarms) if alarms.enable && controller != Controller::Ecs => {
             refused("Deployment alarms are only supported for the ECS deployment controller")
         }
         Some(alarms) if bad_alarms(alarms) => {
@@ -450,6 +451,32 @@ mod tests {
         assert_eq!(after.maximum_percent, Some(150));
         assert_eq!(after.minimum_healthy_percent, Some(60));
         assert_eq!(after.strategy, Some(DeploymentStrategy::Rolling));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_accepted_whatever_the_controller() {
+        let off = DeploymentConfiguration {
+            deployment_circuit_breaker: Some(DeploymentCircuitBreaker::default()),
+            alarms: Some(DeploymentAlarms::default()),
+            ..DeploymentConfiguration::default()
+        };
+        for controller in [
+            Controller::Ecs,
+            Controller::CodeDeploy,
+            Controller::External,
+        ] {
+            let complete = complete(Some(off.clone()), None, controller).expect("it is valid");
+            // A client that wrote it must find it again, else it writes it for ever.
+            assert_eq!(
+                complete.deployment_circuit_breaker,
+                off.deployment_circuit_breaker
+            );
+            assert_eq!(complete.alarms, off.alarms);
+        }
+        let mut rollback = off;
+        let breaker = rollback.deployment_circuit_breaker.as_mut();
+        breaker.expect("it was given").rollback = true;
+        assert!(complete(Some(rollback), None, Controller::CodeDeploy).is_err());
     }
 
     #[test]
