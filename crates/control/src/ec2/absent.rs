@@ -16,36 +16,11 @@ fn none_of<T>(kind: &Kind, ids: Option<Vec<String>>) -> Result<Option<Vec<T>>, A
     }
 }
 
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNatGateways.html>
-pub fn describe_nat_gateways(
-    input: DescribeNatGatewaysRequest,
-) -> Result<DescribeNatGatewaysResult, ApiError> {
-    Ok(DescribeNatGatewaysResult {
-        nat_gateways: none_of(&kind::NAT_GATEWAY, input.nat_gateway_ids)?,
-        next_token: None,
-    })
-}
-
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpnGateways.html>
 pub fn describe_vpn_gateways(
     input: DescribeVpnGatewaysRequest,
 ) -> Result<DescribeVpnGatewaysResult, ApiError> {
     Ok(DescribeVpnGatewaysResult {
         vpn_gateways: none_of(&kind::VPN_GATEWAY, input.vpn_gateway_ids)?,
-    })
-}
-
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAddresses.html>
-pub fn describe_addresses(
-    input: DescribeAddressesRequest,
-) -> Result<DescribeAddressesResult, ApiError> {
-    if let Some(address) = input.public_ips.unwrap_or_default().first() {
-        return Err(ApiError::client(
-            "InvalidAddress.NotFound",
-            format!("Address '{address}' not found."),
-        ));
-    }
-    Ok(DescribeAddressesResult {
-        addresses: none_of(&kind::ALLOCATION, input.allocation_ids)?,
     })
 }

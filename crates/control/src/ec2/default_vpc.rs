@@ -63,6 +63,8 @@ impl NewVpc {
             network_acl: NetworkAclRecord {
                 id: kind::NETWORK_ACL.new_id(),
                 vpc_id,
+                is_default: true,
+                entries: AclEntryRecord::allow_everything(),
                 tags: Tags::new(),
             },
         }
@@ -85,6 +87,7 @@ pub fn create<T: Ec2Record>(scope: &Scope, changes: &mut Changes, record: &T) {
 pub fn first_use(scope: &Scope, changes: &mut Changes) -> TopologyRecord {
     let dhcp_options = DhcpOptionsRecord {
         id: kind::DHCP_OPTIONS.new_id(),
+        configurations: None,
         tags: Tags::new(),
     };
     create(scope, changes, &dhcp_options);
@@ -133,7 +136,7 @@ pub fn new_subnet(vpc_id: &str, cidr: Ipv4Net, zone: Zone, network_acl_id: &str)
         default_for_az: false,
         map_public_ip: false,
         network_acl_id: network_acl_id.to_owned(),
-        acl_association_id: ec2_id("aclassoc", &mut rand::rng()),
+        acl_association_id: kind::NETWORK_ACL_ASSOCIATION.new_id(),
         deletion_wanted: false,
         tags: Tags::new(),
     }

@@ -213,9 +213,14 @@ async fn check_detachable(
         ));
     }
     let interfaces = all::<NetworkInterfaceRecord>(state, scope).await?;
+    let elastic_ips = all::<ElasticIpRecord>(state, scope).await?;
+    let has_elastic_ip = |interface: &NetworkInterfaceRecord| {
+        let mut associations = elastic_ips.iter().filter_map(|a| a.association.as_ref());
+        associations.any(|association| association.network_interface_id == interface.id)
+    };
     if interfaces
         .iter()
-        .any(|i| i.vpc_id == vpc_id && i.public_ipv4_address.is_some())
+        .any(|i| i.vpc_id == vpc_id && (i.public_ipv4_address.is_some() || has_elastic_ip(i)))
     {
         return Err(errors::dependency_violation(format!(
             "Network {vpc_id} has some mapped public address(es). Please unmap those public address(es) before \

@@ -8,6 +8,7 @@ use neargate_aws_wire::error::ApiError;
 use neargate_domain::Scope;
 
 use super::addresses::{AddressPool, address_key, is_usable};
+use super::elastic_ips::{detach_from_interface, interface_association};
 use super::filters::{Accessor, each, shown, text};
 use super::kind::{self, Kind};
 use super::lookup::{Ec2LookupError, default_security_group, lookup_security_groups};
@@ -23,31 +24,68 @@ const MAX_GROUPS: usize = 5;
 
 /// The account that owns what ECS attaches interfaces to, which is not the user's. AWS shows one of its own.
 const SERVICE_ACCOUNT: &str = "000000000001";
-/// Stands for load balancing in the same place.
+/// Stand for load balancing, and for EC2 itself, in the same place.
 const LOAD_BALANCING: &str = "amazon-elb";
+const AMAZON: &str = "amazon-aws";
 
 /// Who manages an interface that has an owner.
 fn manager(attachment: &AttachmentRecord) -> &'static str {
-    match attachment.owner_arn.contains(":elasticloadbalancing:") {
-        true => LOAD_BALANCING,
-        false => SERVICE_ACCOUNT,
+    match attachment.owner_arn.split(':').nth(2) {
+        Some("elasticloadbalancing") => LOAD_BALANCING,
+        Some("ec2") => AMAZON,
+        _ => SERVICE_ACCOUNT,
+    }
+}
+
+fn interface_type(interface: &NetworkInterfaceRecord) -> NetworkInterfaceType {
+    let owner = interface.attachment.as_ref().map(|a| a.owner_arn.as_str());
+    let resource = owner.and_then(|arn| arn.split(':').nth(5));
+    match resource.and_then(|resource| resource.split('/').next()) {
+        Some("natgateway") => NetworkInterfaceType::NatGateway,
+        Some("vpc-endpoint") => NetworkInterfaceType::VpcEndpoint,
+        _ => NetworkInterfaceType::Interface,
+    }
+}
+
+/// What answers show of an interface and its record does not have.
+#[derive(Default)]
+struct Surroundings {
+    group_names: HashMap<String, String>,
+    /// Elastic IP addresses by the interface that has them.
+    elastic_ips: HashMap<String, ElasticIpRecord>,
+}
+
+impl Surroundings {
+    async fn read(state: &State, scope: &Scope) -> Result<Self, StateError> {
+        let elastic_ips = all::<ElasticIpRecord>(state, scope).await?;
+        let elastic_ips = elastic_ips.into_iter().filter_map(|address| {
+            let interface_id = address.association.as_ref()?.network_interface_id.clone();
+            Some((interface_id, address))
+        });
+        Ok(Self {
+            group_names: group_names(state, scope).await?,
+            elastic_ips: elastic_ips.collect(),
+        })
     }
 }
 
 fn view(
     scope: &Scope,
     interface: &NetworkInterfaceRecord,
-    group_names: &HashMap<String, String>,
+    surroundings: &Surroundings,
 ) -> NetworkInterface {
     let address = interface.private_ipv4_address.to_string();
-    let association = interface
-        .public_ipv4_address
-        .map(|public| NetworkInterfaceAssociation {
-            ip_owner_id: Some("amazon".to_owned()),
-            public_dns_name: Some(String::new()),
-            public_ip: Some(public.to_string()),
-            ..Default::default()
-        });
+    let association = match surroundings.elastic_ips.get(&interface.id) {
+        Some(elastic_ip) => Some(interface_association(scope, elastic_ip)),
+        None => interface
+            .public_ipv4_address
+            .map(|public| NetworkInterfaceAssociation {
+                ip_owner_id: Some("amazon".to_owned()),
+                public_dns_name: Some(String::new()),
+                public_ip: Some(public.to_string()),
+                ..Default::default()
+            }),
+    };
     let status = match interface.attachment {
         Some(_) => NetworkInterfaceStatus::InUse,
         None => NetworkInterfaceStatus::Available,
@@ -58,8 +96,8 @@ fn view(
         availability_zone: Some(interface.zone.clone()),
         availability_zone_id: Some(interface.zone_id.clone()),
         description: Some(interface.description.clone()),
-        groups: Some(groups_view(interface, group_names)),
-        interface_type: Some(NetworkInterfaceType::Interface),
+        groups: Some(groups_view(interface, &surroundings.group_names)),
+        interface_type: Some(interface_type(interface)),
         ipv6_addresses: Some(Vec::new()),
         mac_address: Some(interface.mac_address.clone()),
         network_interface_id: Some(interface.id.clone()),
@@ -128,8 +166,18 @@ impl Listed for NetworkInterface {
         ("addresses.private-ip-address", |i| {
             each(&i.private_ip_addresses, |a| text(&a.private_ip_address))
         }),
-        ("association.allocation-id", |_| Vec::new()),
-        ("association.association-id", |_| Vec::new()),
+        ("association.allocation-id", |i| {
+            i.association
+                .iter()
+                .flat_map(|a| text(&a.allocation_id))
+                .collect()
+        }),
+        ("association.association-id", |i| {
+            i.association
+                .iter()
+                .flat_map(|a| text(&a.association_id))
+                .collect()
+        }),
         ("association.ip-owner-id", |i| owner(&i.association)),
         ("association.public-dns-name", |i| {
             i.association
@@ -226,9 +274,10 @@ pub async fn describe(
     scope: &Scope,
     input: DescribeNetworkInterfacesRequest,
 ) -> Result<DescribeNetworkInterfacesResult, ApiError> {
-    let names = group_names(state, scope).await?;
+    let surroundings = Surroundings::read(state, scope).await?;
     let interfaces = all::<NetworkInterfaceRecord>(state, scope).await?;
-    let views = interfaces.iter().map(|i| view(scope, i, &names)).collect();
+    let views = interfaces.iter().map(|i| view(scope, i, &surroundings));
+    let views = views.collect();
     let query = Query {
         ids: input.network_interface_ids,
         filters: input.filters,
@@ -304,16 +353,8 @@ pub async fn create(
         .retrying(|| async {
             let subnet = get::<SubnetRecord>(state, scope, &input.subnet_id).await?;
             let groups = interface_groups(state, scope, &subnet.record, &group_ids).await?;
-            let address = match address {
-                Some(address) => {
-                    check_address(state, scope, &subnet.record, address).await?;
-                    address
-                }
-                None => pool
-                    .free_address(state, scope, &subnet.record)
-                    .await
-                    .map_err(ApiError::from)?,
-            };
+            let wanted = address.as_deref();
+            let address = free_address(state, pool, scope, &subnet.record, wanted).await?;
             let ids = groups.iter().map(|group| group.record.id.clone()).collect();
             let mut interface = new_interface(scope, &subnet.record, address, ids, state.now());
             interface.description = input.description.clone().unwrap_or_default();
@@ -324,9 +365,9 @@ pub async fn create(
             Ok::<_, Attempt<ApiError>>(interface)
         })
         .await?;
-    let names = group_names(state, scope).await?;
+    let surroundings = Surroundings::read(state, scope).await?;
     Ok(CreateNetworkInterfaceResult {
-        network_interface: Some(view(scope, &interface, &names)),
+        network_interface: Some(view(scope, &interface, &surroundings)),
         client_token: input.client_token,
     })
 }
@@ -335,7 +376,7 @@ pub async fn create(
 fn wanted_address(
     single: Option<String>,
     list: Option<Vec<PrivateIpAddressSpecification>>,
-) -> Result<Option<Ipv4Addr>, ApiError> {
+) -> Result<Option<String>, ApiError> {
     let mut texts: Vec<String> = single.into_iter().collect();
     texts.extend(
         list.unwrap_or_default()
@@ -345,14 +386,7 @@ fn wanted_address(
     if texts.len() > 1 {
         return Err(errors::unsupported("privateIpAddresses"));
     }
-    texts
-        .pop()
-        .map(|text| {
-            text.parse().map_err(|_| {
-                errors::invalid_parameter("address", &text, "This is not an IPv4 address.")
-            })
-        })
-        .transpose()
+    Ok(texts.pop())
 }
 
 async fn check_address(
@@ -414,6 +448,27 @@ async fn interface_groups(
     }
 }
 
+/// The address of the subnet that somebody asks for, or a free one.
+pub async fn free_address(
+    state: &State,
+    pool: &AddressPool,
+    scope: &Scope,
+    subnet: &SubnetRecord,
+    wanted: Option<&str>,
+) -> Result<Ipv4Addr, ApiError> {
+    let Some(wanted) = wanted else {
+        return Ok(pool.free_address(state, scope, subnet).await?);
+    };
+    let address = parse_address(wanted)?;
+    check_address(state, scope, subnet, address).await?;
+    Ok(address)
+}
+
+fn parse_address(text: &str) -> Result<Ipv4Addr, ApiError> {
+    text.parse()
+        .map_err(|_| errors::invalid_parameter("address", text, "This is not an IPv4 address."))
+}
+
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html>
 pub async fn delete(
     state: &State,
@@ -430,6 +485,7 @@ pub async fn delete(
             let mut changes = Changes::new();
             changes.require(&found);
             release_interface(scope, &found.record, &mut changes);
+            detach_from_interface(state, scope, id, &mut changes).await?;
             state.commit(changes).await?;
             Ok::<(), Attempt<ApiError>>(())
         })

@@ -56,11 +56,21 @@ kinds! {
         "InvalidNetworkAclID.NotFound", "The networkAcl ID '", "' does not exist";
     DHCP_OPTIONS: "dopt", "dhcp-options", "dhcp-options", "InvalidDhcpOptionsId.Malformed",
         "InvalidDhcpOptionsID.NotFound", "The dhcpOption ID '", "' does not exist";
-    /// NAT gateways cannot be made yet; the kind words the errors of those who ask for one.
+    /// Associations are kept in their subnet's record.
+    NETWORK_ACL_ASSOCIATION: "aclassoc", "network-acl-associations", "", "InvalidAssociationID.Malformed",
+        "InvalidAssociationID.NotFound", "The association ID '", "' does not exist";
     NAT_GATEWAY: "nat", "nat-gateways", "natgateway", "NatGatewayMalformed",
         "NatGatewayNotFound", "The Nat Gateway ", " was not found";
     VPN_GATEWAY: "vgw", "vpn-gateways", "vpn-gateway", "InvalidVpnGatewayID.Malformed",
         "InvalidVpnGatewayID.NotFound", "The vpnGateway ID '", "' does not exist";
+    /// Associations are kept in their Elastic IP address's record.
+    ADDRESS_ASSOCIATION: "eipassoc", "elastic-ip-associations", "", "InvalidAssociationID.Malformed",
+        "InvalidAssociationID.NotFound", "The association ID '", "' does not exist";
+    VPC_ENDPOINT: "vpce", "vpc-endpoints", "vpc-endpoint", "InvalidVpcEndpointId.Malformed",
+        "InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '", "' does not exist";
+    /// Those of AWS's services; they follow from the region.
+    PREFIX_LIST: "pl", "prefix-lists", "prefix-list", "InvalidPrefixListID.Malformed",
+        "InvalidPrefixListID.NotFound", "The prefix list ID '", "' does not exist";
     ALLOCATION: "eipalloc", "elastic-ips", "elastic-ip", "InvalidAllocationID.Malformed",
         "InvalidAllocationID.NotFound", "The allocation ID '", "' does not exist";
 }

@@ -1,5 +1,6 @@
 //! The slice of EC2 that Fargate needs: VPCs, subnets, security groups, route tables, internet gateways, network
-//! interfaces. The records here are what the node enforces; nothing in this module touches a network.
+//! interfaces; and what those who build networks make beside: network ACLs, Elastic IP addresses, NAT gateways, DHCP
+//! options, VPC endpoints. The records here are what the node enforces; nothing in this module touches a network.
 //!
 //! Each account and region starts with AWS's default VPC, made on first use. Writes to the topology (all but network
 //! interfaces) are serialised per account and region, see [`topology`]; network interfaces are created and removed
@@ -9,8 +10,9 @@ mod absent;
 mod account;
 mod addresses;
 mod default_vpc;
-mod defaults;
 mod deletion;
+mod dhcp_options;
+mod elastic_ips;
 mod errors;
 mod filters;
 mod gateways;
@@ -19,6 +21,8 @@ pub mod keys;
 mod kind;
 mod load_balancer_interfaces;
 mod lookup;
+mod nat_gateways;
+mod network_acls;
 mod records;
 mod route_tables;
 mod routes;
@@ -29,6 +33,7 @@ mod subnets;
 mod tags;
 mod task_interfaces;
 mod topology;
+mod vpc_endpoints;
 mod vpcs;
 mod zones;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use neargate_domain::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ ec2_record! {
     NetworkInterfaceRecord: NETWORK_INTERFACE;
     NetworkAclRecord: NETWORK_ACL;
     DhcpOptionsRecord: DHCP_OPTIONS;
+    ElasticIpRecord: ALLOCATION;
+    NatGatewayRecord: NAT_GATEWAY;
+    VpcEndpointRecord: VPC_ENDPOINT;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +148,22 @@ impl std::fmt::Display for Protocol {
     }
 }
 
+/// Names and numbers, as requests have them.
+impl std::str::FromStr for Protocol {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "-1" | "all" => Self::ALL,
+            "tcp" => Self::TCP,
+            "udp" => Self::UDP,
+            "icmp" => Self::ICMP,
+            "icmpv6" => Self::ICMPV6,
+            number => Self(number.parse::<u8>().map_err(|_| ())?.into()),
+        })
+    }
+}
+
 /// The other side of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,7 +193,7 @@ impl RouteTableRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteRecord {
     /// `0.0.0.0/0`, `::/0`
-    pub destination: ipnet::IpNet,
+    pub destination: IpNet,
     pub target: RouteTarget,
 }
 
@@ -183,6 +202,7 @@ pub struct RouteRecord {
 pub enum RouteTarget {
     InternetGateway(String),
     NetworkInterface(String),
+    NatGateway(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,17 +257,150 @@ pub struct AddressRecord {
     pub network_interface_id: String,
 }
 
-/// Each VPC has its default one, which allows everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkAclRecord {
     pub id: String,
     pub vpc_id: String,
+    /// Each VPC has one from its beginning, which new subnets get. Older records know no other.
+    #[serde(default = "yes")]
+    pub is_default: bool,
+    /// Without the last one of each direction, which denies the rest.
+    #[serde(default = "AclEntryRecord::allow_everything")]
+    pub entries: Vec<AclEntryRecord>,
     pub tags: Tags,
 }
 
-/// Each account and region has its default ones.
+fn yes() -> bool {
+    true
+}
+
+/// One rule of a network ACL. Direction and number together are its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclEntryRecord {
+    pub egress: bool,
+    /// Lower ones are looked at first.
+    pub number: u16,
+    pub protocol: Protocol,
+    pub allow: bool,
+    pub cidr: IpNet,
+    /// As in [`RuleRecord`].
+    pub from_port: i32,
+    pub to_port: i32,
+}
+
+impl AclEntryRecord {
+    /// What the network ACL of a new VPC begins with.
+    pub fn allow_everything() -> Vec<Self> {
+        [false, true]
+            .map(|egress| Self {
+                egress,
+                number: 100,
+                protocol: Protocol::ALL,
+                allow: true,
+                cidr: IpNet::V4(Ipv4Net::default()),
+                from_port: -1,
+                to_port: -1,
+            })
+            .into()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DhcpOptionsRecord {
     pub id: String,
+    /// `domain-name`: its values. `None`: those that each account and region has from its beginning.
+    #[serde(default)]
+    pub configurations: Option<BTreeMap<String, Vec<String>>>,
     pub tags: Tags,
+}
+
+/// An Elastic IP address. There is no public network here: the address is one of a range for examples, and nothing
+/// answers to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElasticIpRecord {
+    pub id: String,
+    pub address: Ipv4Addr,
+    pub association: Option<AddressAssociationRecord>,
+    /// Name that the address is to resolve to.
+    pub domain_name: Option<String>,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressAssociationRecord {
+    pub id: String,
+    pub network_interface_id: String,
+    pub private_ipv4_address: Ipv4Addr,
+    /// Who manages the association, if not the user.
+    pub nat_gateway_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatGatewayRecord {
+    pub id: String,
+    pub vpc_id: String,
+    pub subnet_id: String,
+    /// The Elastic IP address as it was taken; none: a private gateway.
+    pub public: Option<NatAddressRecord>,
+    pub network_interface_id: String,
+    pub private_ipv4_address: Ipv4Addr,
+    pub client_token: Option<String>,
+    pub created_at: Timestamp,
+    /// When it works, or has failed.
+    pub settled_at: Timestamp,
+    /// AWS's code and text.
+    pub failure: Option<(String, String)>,
+    pub deletion: Option<DeletionRecord>,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatAddressRecord {
+    pub allocation_id: String,
+    pub association_id: String,
+    pub address: Ipv4Addr,
+}
+
+/// What is deleted remains visible for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionRecord {
+    pub asked_at: Timestamp,
+    pub done_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VpcEndpointRecord {
+    pub id: String,
+    pub vpc_id: String,
+    /// `com.amazonaws.us-east-1.s3`
+    pub service_name: String,
+    pub kind: VpcEndpointKind,
+    /// `None`: everything is allowed.
+    pub policy: Option<String>,
+    pub private_dns: bool,
+    pub client_token: Option<String>,
+    pub created_at: Timestamp,
+    pub available_at: Timestamp,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VpcEndpointKind {
+    Gateway {
+        route_table_ids: Vec<String>,
+    },
+    Interface {
+        security_group_ids: Vec<String>,
+        interfaces: Vec<EndpointInterfaceRecord>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointInterfaceRecord {
+    pub subnet_id: String,
+    /// `us-east-1a`
+    pub zone: String,
+    pub network_interface_id: String,
+    pub private_ipv4_address: Ipv4Addr,
 }

@@ -11,6 +11,7 @@ use super::kind::{self, Kind};
 use super::records::*;
 use super::select::{Listed, Query, select};
 use super::topology::{TopologyChange, all, all_stored, get};
+use super::vpc_endpoints::{leave_table, prefix_list_of};
 use super::{errors, tags};
 use crate::state::{Attempt, State, StateError, Stored};
 
@@ -21,6 +22,8 @@ const MAX_TABLES_PER_VPC: usize = 200;
 struct Targets {
     gateways: Vec<InternetGatewayRecord>,
     interfaces: Vec<NetworkInterfaceRecord>,
+    nat_gateways: Vec<NatGatewayRecord>,
+    endpoints: Vec<VpcEndpointRecord>,
 }
 
 impl Targets {
@@ -28,6 +31,25 @@ impl Targets {
         Ok(Self {
             gateways: all(state, scope).await?,
             interfaces: all(state, scope).await?,
+            nat_gateways: all(state, scope).await?,
+            endpoints: all(state, scope).await?,
+        })
+    }
+
+    /// The routes that gateway endpoints put into a table.
+    fn of_endpoints<'a>(
+        &'a self,
+        scope: &'a Scope,
+        table_id: &'a str,
+    ) -> impl Iterator<Item = Route> + 'a {
+        let endpoints = self.endpoints.iter();
+        let endpoints = endpoints.filter(move |endpoint| endpoint.is_in_table(table_id));
+        endpoints.map(|endpoint| Route {
+            destination_prefix_list_id: prefix_list_of(scope, &endpoint.service_name),
+            gateway_id: Some(endpoint.id.clone()),
+            origin: Some(RouteOrigin::CreateRoute),
+            state: Some(RouteState::Active),
+            ..Default::default()
         })
     }
 
@@ -39,6 +61,10 @@ impl Targets {
                 gateways.any(|g| g.id == *id && g.vpc_id.as_deref() == Some(vpc_id))
             }
             RouteTarget::NetworkInterface(id) => self.interfaces.iter().any(|i| i.id == *id),
+            RouteTarget::NatGateway(id) => {
+                let mut gateways = self.nat_gateways.iter();
+                gateways.any(|gateway| gateway.id == *id && gateway.is_alive())
+            }
         };
         if alive {
             RouteState::Active
@@ -73,7 +99,12 @@ fn view(scope: &Scope, table: &RouteTableRecord, vpc: &VpcRecord, targets: &Targ
         owner_id: Some(scope.account.clone()),
         propagating_vgws: Some(Vec::new()),
         route_table_id: Some(table.id.clone()),
-        routes: Some(std::iter::once(local).chain(routes).collect()),
+        routes: Some(
+            std::iter::once(local)
+                .chain(routes)
+                .chain(targets.of_endpoints(scope, &table.id))
+                .collect(),
+        ),
         tags: tags::view(&table.tags),
         vpc_id: Some(table.vpc_id.clone()),
     }
@@ -92,6 +123,7 @@ fn route_view(route: &RouteRecord, state: RouteState) -> Route {
     match &route.target {
         RouteTarget::InternetGateway(id) => view.gateway_id = Some(id.clone()),
         RouteTarget::NetworkInterface(id) => view.network_interface_id = Some(id.clone()),
+        RouteTarget::NatGateway(id) => view.nat_gateway_id = Some(id.clone()),
     }
     view
 }
@@ -129,13 +161,17 @@ impl Listed for RouteTable {
         ("route.destination-ipv6-cidr-block", |t| {
             each(&t.routes, |r| text(&r.destination_ipv6_cidr_block))
         }),
-        ("route.destination-prefix-list-id", |_| Vec::new()),
+        ("route.destination-prefix-list-id", |t| {
+            each(&t.routes, |r| text(&r.destination_prefix_list_id))
+        }),
         ("route.egress-only-internet-gateway-id", |_| Vec::new()),
         ("route.gateway-id", |t| {
             each(&t.routes, |r| text(&r.gateway_id))
         }),
         ("route.instance-id", |_| Vec::new()),
-        ("route.nat-gateway-id", |_| Vec::new()),
+        ("route.nat-gateway-id", |t| {
+            each(&t.routes, |r| text(&r.nat_gateway_id))
+        }),
         ("route.network-interface-id", |t| {
             each(&t.routes, |r| text(&r.network_interface_id))
         }),
@@ -234,6 +270,7 @@ pub async fn delete(
                 ))
                 .into());
             }
+            leave_table(state, scope, id, &mut change.changes).await?;
             change.changes.remove(&table);
             change.commit(state).await?;
             Ok::<(), Attempt<ApiError>>(())

@@ -235,7 +235,22 @@ async fn target(
             }
             Ok(RouteTarget::NetworkInterface(interface.id))
         }
-        (None, None, Some(id)) => Err(kind::NAT_GATEWAY.not_found(id)),
+        (None, None, Some(id)) => {
+            kind::NAT_GATEWAY.check(id)?;
+            let key = kind::NAT_GATEWAY.key(scope, id);
+            let found = state.get::<NatGatewayRecord>(&key).await?;
+            let Some(gateway) = found.filter(|gateway| gateway.record.deletion.is_none()) else {
+                // Routes have a code of their own for it.
+                return Err(ApiError::client(
+                    "InvalidNatGatewayID.NotFound",
+                    format!("The natGateway ID '{id}' does not exist"),
+                ));
+            };
+            if gateway.record.vpc_id != table.vpc_id {
+                return Err(different_networks(&table.id, id));
+            }
+            Ok(RouteTarget::NatGateway(gateway.record.id))
+        }
         (None, None, None) => Err(errors::missing_parameter("gatewayId")),
         _ => Err(errors::invalid_combination(
             "A route has exactly one target.",

@@ -10,8 +10,8 @@ use neargate_domain::Scope;
 use super::addresses::AddressPool;
 use super::topology::ensure_default_vpc;
 use super::{
-    absent, account, defaults, errors, gateways, interfaces, route_tables, routes, security_groups,
-    subnets, tags, vpcs,
+    absent, account, dhcp_options, elastic_ips, errors, gateways, interfaces, nat_gateways,
+    network_acls, route_tables, routes, security_groups, subnets, tags, vpc_endpoints, vpcs,
 };
 use crate::scope_of;
 use crate::state::State;
@@ -43,6 +43,24 @@ impl Ec2Service {
 
 #[async_trait]
 impl Ec2 for Ec2Service {
+    async fn allocate_address(
+        &self,
+        context: &RequestContext,
+        input: AllocateAddressRequest,
+    ) -> Result<AllocateAddressResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::allocate(&self.state, &scope, input).await
+    }
+
+    async fn associate_address(
+        &self,
+        context: &RequestContext,
+        input: AssociateAddressRequest,
+    ) -> Result<AssociateAddressResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::associate(&self.state, &scope, input).await
+    }
+
     async fn associate_dhcp_options(
         &self,
         context: &RequestContext,
@@ -106,6 +124,15 @@ impl Ec2 for Ec2Service {
         vpcs::create_default(&self.state, &scope).await
     }
 
+    async fn create_dhcp_options(
+        &self,
+        context: &RequestContext,
+        input: CreateDhcpOptionsRequest,
+    ) -> Result<CreateDhcpOptionsResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        dhcp_options::create(&self.state, &scope, input).await
+    }
+
     async fn create_internet_gateway(
         &self,
         context: &RequestContext,
@@ -113,6 +140,33 @@ impl Ec2 for Ec2Service {
     ) -> Result<CreateInternetGatewayResult, ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
         gateways::create(&self.state, &scope, input).await
+    }
+
+    async fn create_nat_gateway(
+        &self,
+        context: &RequestContext,
+        input: CreateNatGatewayRequest,
+    ) -> Result<CreateNatGatewayResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        nat_gateways::create(&self.state, &self.addresses, &scope, input).await
+    }
+
+    async fn create_network_acl(
+        &self,
+        context: &RequestContext,
+        input: CreateNetworkAclRequest,
+    ) -> Result<CreateNetworkAclResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        network_acls::create(&self.state, &scope, input).await
+    }
+
+    async fn create_network_acl_entry(
+        &self,
+        context: &RequestContext,
+        input: CreateNetworkAclEntryRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        network_acls::create_entry(&self.state, &scope, input).await
     }
 
     async fn create_network_interface(
@@ -178,6 +232,24 @@ impl Ec2 for Ec2Service {
         vpcs::create(&self.state, &scope, input).await
     }
 
+    async fn create_vpc_endpoint(
+        &self,
+        context: &RequestContext,
+        input: CreateVpcEndpointRequest,
+    ) -> Result<CreateVpcEndpointResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::create(&self.state, &self.addresses, &scope, input).await
+    }
+
+    async fn delete_dhcp_options(
+        &self,
+        context: &RequestContext,
+        input: DeleteDhcpOptionsRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        dhcp_options::delete(&self.state, &scope, input).await
+    }
+
     async fn delete_internet_gateway(
         &self,
         context: &RequestContext,
@@ -185,6 +257,33 @@ impl Ec2 for Ec2Service {
     ) -> Result<(), ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
         gateways::delete(&self.state, &scope, input).await
+    }
+
+    async fn delete_nat_gateway(
+        &self,
+        context: &RequestContext,
+        input: DeleteNatGatewayRequest,
+    ) -> Result<DeleteNatGatewayResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        nat_gateways::delete(&self.state, &scope, input).await
+    }
+
+    async fn delete_network_acl(
+        &self,
+        context: &RequestContext,
+        input: DeleteNetworkAclRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        network_acls::delete(&self.state, &scope, input).await
+    }
+
+    async fn delete_network_acl_entry(
+        &self,
+        context: &RequestContext,
+        input: DeleteNetworkAclEntryRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        network_acls::delete_entry(&self.state, &scope, input).await
     }
 
     async fn delete_network_interface(
@@ -250,6 +349,15 @@ impl Ec2 for Ec2Service {
         vpcs::delete(&self.state, &scope, input).await
     }
 
+    async fn delete_vpc_endpoints(
+        &self,
+        context: &RequestContext,
+        input: DeleteVpcEndpointsRequest,
+    ) -> Result<DeleteVpcEndpointsResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::delete(&self.state, &scope, input).await
+    }
+
     async fn describe_account_attributes(
         &self,
         context: &RequestContext,
@@ -264,8 +372,17 @@ impl Ec2 for Ec2Service {
         context: &RequestContext,
         input: DescribeAddressesRequest,
     ) -> Result<DescribeAddressesResult, ApiError> {
-        self.enter(context, input.dry_run).await?;
-        absent::describe_addresses(input)
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::describe(&self.state, &scope, input).await
+    }
+
+    async fn describe_addresses_attribute(
+        &self,
+        context: &RequestContext,
+        input: DescribeAddressesAttributeRequest,
+    ) -> Result<DescribeAddressesAttributeResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::describe_attribute(&self.state, &scope, input).await
     }
 
     async fn describe_availability_zones(
@@ -283,7 +400,7 @@ impl Ec2 for Ec2Service {
         input: DescribeDhcpOptionsRequest,
     ) -> Result<DescribeDhcpOptionsResult, ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
-        defaults::describe_dhcp_options(&self.state, &scope, input).await
+        dhcp_options::describe(&self.state, &scope, input).await
     }
 
     async fn describe_internet_gateways(
@@ -295,13 +412,22 @@ impl Ec2 for Ec2Service {
         gateways::describe(&self.state, &scope, input).await
     }
 
+    async fn describe_managed_prefix_lists(
+        &self,
+        context: &RequestContext,
+        input: DescribeManagedPrefixListsRequest,
+    ) -> Result<DescribeManagedPrefixListsResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::describe_managed_prefix_lists(&scope, input)
+    }
+
     async fn describe_nat_gateways(
         &self,
         context: &RequestContext,
         input: DescribeNatGatewaysRequest,
     ) -> Result<DescribeNatGatewaysResult, ApiError> {
-        self.enter(context, input.dry_run).await?;
-        absent::describe_nat_gateways(input)
+        let scope = self.enter(context, input.dry_run).await?;
+        nat_gateways::describe(&self.state, &scope, input).await
     }
 
     async fn describe_network_acls(
@@ -310,7 +436,7 @@ impl Ec2 for Ec2Service {
         input: DescribeNetworkAclsRequest,
     ) -> Result<DescribeNetworkAclsResult, ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
-        defaults::describe_network_acls(&self.state, &scope, input).await
+        network_acls::describe(&self.state, &scope, input).await
     }
 
     async fn describe_network_interface_attribute(
@@ -329,6 +455,15 @@ impl Ec2 for Ec2Service {
     ) -> Result<DescribeNetworkInterfacesResult, ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
         interfaces::describe(&self.state, &scope, input).await
+    }
+
+    async fn describe_prefix_lists(
+        &self,
+        context: &RequestContext,
+        input: DescribePrefixListsRequest,
+    ) -> Result<DescribePrefixListsResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::describe_prefix_lists(&scope, input)
     }
 
     async fn describe_regions(
@@ -394,6 +529,24 @@ impl Ec2 for Ec2Service {
         vpcs::describe_attribute(&self.state, &scope, input).await
     }
 
+    async fn describe_vpc_endpoint_services(
+        &self,
+        context: &RequestContext,
+        input: DescribeVpcEndpointServicesRequest,
+    ) -> Result<DescribeVpcEndpointServicesResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::describe_services(&scope, input)
+    }
+
+    async fn describe_vpc_endpoints(
+        &self,
+        context: &RequestContext,
+        input: DescribeVpcEndpointsRequest,
+    ) -> Result<DescribeVpcEndpointsResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::describe(&self.state, &scope, input).await
+    }
+
     async fn describe_vpcs(
         &self,
         context: &RequestContext,
@@ -421,6 +574,15 @@ impl Ec2 for Ec2Service {
         gateways::detach(&self.state, &scope, input).await
     }
 
+    async fn disassociate_address(
+        &self,
+        context: &RequestContext,
+        input: DisassociateAddressRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::disassociate(&self.state, &scope, input).await
+    }
+
     async fn disassociate_route_table(
         &self,
         context: &RequestContext,
@@ -428,6 +590,24 @@ impl Ec2 for Ec2Service {
     ) -> Result<(), ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
         route_tables::disassociate(&self.state, &scope, input).await
+    }
+
+    async fn get_managed_prefix_list_entries(
+        &self,
+        context: &RequestContext,
+        input: GetManagedPrefixListEntriesRequest,
+    ) -> Result<GetManagedPrefixListEntriesResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::prefix_list_entries(&scope, input)
+    }
+
+    async fn modify_address_attribute(
+        &self,
+        context: &RequestContext,
+        input: ModifyAddressAttributeRequest,
+    ) -> Result<ModifyAddressAttributeResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::modify_attribute(&self.state, &scope, input).await
     }
 
     async fn modify_network_interface_attribute(
@@ -466,6 +646,42 @@ impl Ec2 for Ec2Service {
         vpcs::modify_attribute(&self.state, &scope, input).await
     }
 
+    async fn modify_vpc_endpoint(
+        &self,
+        context: &RequestContext,
+        input: ModifyVpcEndpointRequest,
+    ) -> Result<ModifyVpcEndpointResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        vpc_endpoints::modify(&self.state, &self.addresses, &scope, input).await
+    }
+
+    async fn release_address(
+        &self,
+        context: &RequestContext,
+        input: ReleaseAddressRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::release(&self.state, &scope, input).await
+    }
+
+    async fn replace_network_acl_association(
+        &self,
+        context: &RequestContext,
+        input: ReplaceNetworkAclAssociationRequest,
+    ) -> Result<ReplaceNetworkAclAssociationResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        network_acls::replace_association(&self.state, &scope, input).await
+    }
+
+    async fn replace_network_acl_entry(
+        &self,
+        context: &RequestContext,
+        input: ReplaceNetworkAclEntryRequest,
+    ) -> Result<(), ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        network_acls::replace_entry(&self.state, &scope, input).await
+    }
+
     async fn replace_route(
         &self,
         context: &RequestContext,
@@ -482,6 +698,15 @@ impl Ec2 for Ec2Service {
     ) -> Result<ReplaceRouteTableAssociationResult, ApiError> {
         let scope = self.enter(context, input.dry_run).await?;
         route_tables::replace_association(&self.state, &scope, input).await
+    }
+
+    async fn reset_address_attribute(
+        &self,
+        context: &RequestContext,
+        input: ResetAddressAttributeRequest,
+    ) -> Result<ResetAddressAttributeResult, ApiError> {
+        let scope = self.enter(context, input.dry_run).await?;
+        elastic_ips::reset_attribute(&self.state, &scope, input).await
     }
 
     async fn revoke_security_group_egress(

@@ -17,7 +17,7 @@ use super::select::{Listed, Query, select};
 use super::topology::{TopologyChange, all, all_stored, get};
 use super::vpcs::parse_cidr;
 use super::zones::{Zone, zones_of};
-use super::{errors, tags};
+use super::{errors, network_acls, tags};
 use crate::state::{Attempt, State, StateError, prefix_range};
 
 /// Quota.
@@ -169,7 +169,7 @@ pub async fn create(
                 &vpc.id,
                 cidr,
                 zone.clone(),
-                &acl_of(state, scope, &vpc.id).await?,
+                &network_acls::default_of(state, scope, &vpc.id).await?,
             );
             subnet.tags.clone_from(&tags);
             write_new(scope, &mut change.changes, &subnet);
@@ -233,13 +233,6 @@ async fn check_cidr(
     Ok(())
 }
 
-/// Id of the VPC's network ACL.
-async fn acl_of(state: &State, scope: &Scope, vpc_id: &str) -> Result<String, ApiError> {
-    let acls = all::<NetworkAclRecord>(state, scope).await?;
-    let acl = acls.into_iter().find(|acl| acl.vpc_id == vpc_id);
-    acl.map(|acl| acl.id).ok_or_else(ApiError::internal)
-}
-
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateDefaultSubnet.html>
 pub async fn create_default(
     state: &State,
@@ -283,7 +276,7 @@ pub async fn create_default(
                 &vpc.id,
                 cidr,
                 zone.clone(),
-                &acl_of(state, scope, &vpc.id).await?,
+                &network_acls::default_of(state, scope, &vpc.id).await?,
             );
             subnet.default_for_az = true;
             subnet.map_public_ip = true;

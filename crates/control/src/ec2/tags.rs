@@ -181,6 +181,9 @@ async fn edit_resource(
         Some("eni") => edit_one::<NetworkInterfaceRecord>(state, scope, id, edit, changes).await,
         Some("acl") => edit_one::<NetworkAclRecord>(state, scope, id, edit, changes).await,
         Some("dopt") => edit_one::<DhcpOptionsRecord>(state, scope, id, edit, changes).await,
+        Some("eipalloc") => edit_one::<ElasticIpRecord>(state, scope, id, edit, changes).await,
+        Some("nat") => edit_one::<NatGatewayRecord>(state, scope, id, edit, changes).await,
+        Some("vpce") => edit_one::<VpcEndpointRecord>(state, scope, id, edit, changes).await,
         // Edited together with their rules.
         Some("sg") => Ok(()),
         _ => Err(ApiError::client(
@@ -275,6 +278,9 @@ pub async fn describe(
     describe_kind::<NetworkInterfaceRecord>(state, scope, &mut tags).await?;
     describe_kind::<NetworkAclRecord>(state, scope, &mut tags).await?;
     describe_kind::<DhcpOptionsRecord>(state, scope, &mut tags).await?;
+    describe_kind::<ElasticIpRecord>(state, scope, &mut tags).await?;
+    describe_kind::<NatGatewayRecord>(state, scope, &mut tags).await?;
+    describe_kind::<VpcEndpointRecord>(state, scope, &mut tags).await?;
     for group in all::<SecurityGroupRecord>(state, scope).await? {
         push_tags(&kind::SECURITY_GROUP, &group.id, &group.tags, &mut tags);
         for rule in &group.rules {

@@ -192,6 +192,7 @@ pub async fn delete(state: &State, scope: &Scope, input: DeleteVpcRequest) -> Re
             let vpc = get::<VpcRecord>(state, scope, id).await?;
             let subnets = all::<SubnetRecord>(state, scope).await?;
             let gateways = all::<InternetGatewayRecord>(state, scope).await?;
+            let endpoints = all::<VpcEndpointRecord>(state, scope).await?;
             let groups = of_vpc(
                 all_stored::<SecurityGroupRecord>(state, scope).await?,
                 |g| &g.vpc_id,
@@ -211,6 +212,8 @@ pub async fn delete(state: &State, scope: &Scope, input: DeleteVpcRequest) -> Re
                 || gateways.iter().any(|g| g.vpc_id.as_ref() == Some(id))
                 || groups.iter().any(|g| g.record.name != DEFAULT_GROUP_NAME)
                 || tables.iter().any(|t| !t.record.is_main())
+                || acls.iter().any(|a| !a.record.is_default)
+                || endpoints.iter().any(|e| e.vpc_id == *id)
             {
                 return Err(errors::dependency_violation(format!(
                     "The vpc '{id}' has dependencies and cannot be deleted."

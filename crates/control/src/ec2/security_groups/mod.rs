@@ -9,6 +9,7 @@ mod rules;
 mod view;
 
 pub use groups::{create, delete, describe};
+pub use parse::ports;
 pub use requests::{
     authorize_egress, authorize_ingress, modify_rules, revoke_egress, revoke_ingress,
     update_descriptions_egress, update_descriptions_ingress,

@@ -183,15 +183,7 @@ pub fn replace_rule(
 
 fn protocol(text: Option<&str>) -> Result<Protocol, ApiError> {
     let text = text.ok_or_else(|| errors::missing_parameter("ipProtocol"))?;
-    let known = match text.to_ascii_lowercase().as_str() {
-        "-1" | "all" => Some(Protocol::ALL),
-        "tcp" => Some(Protocol::TCP),
-        "udp" => Some(Protocol::UDP),
-        "icmp" => Some(Protocol::ICMP),
-        "icmpv6" => Some(Protocol::ICMPV6),
-        number => number.parse::<u8>().ok().map(|n| Protocol(n.into())),
-    };
-    known.ok_or_else(|| {
+    text.parse().map_err(|()| {
         errors::invalid_value(format!(
             "Invalid value '{text}' for IP protocol. Unknown protocol."
         ))
@@ -199,7 +191,11 @@ fn protocol(text: Option<&str>) -> Result<Protocol, ApiError> {
 }
 
 /// Ports, or ICMP type and code; what does not apply to the protocol is ignored and becomes -1, as on AWS.
-fn ports(protocol: Protocol, from: Option<i32>, to: Option<i32>) -> Result<(i32, i32), ApiError> {
+pub fn ports(
+    protocol: Protocol,
+    from: Option<i32>,
+    to: Option<i32>,
+) -> Result<(i32, i32), ApiError> {
     match protocol {
         Protocol::TCP | Protocol::UDP => {
             let (Some(from), Some(to)) = (from, to) else {

@@ -301,7 +301,7 @@ async fn route_tables_and_their_routes() {
             "InvalidParameterValue",
         ),
         ("no CIDR", route("everywhere"), "InvalidParameterValue"),
-        ("NAT gateway", nat, "NatGatewayNotFound"),
+        ("NAT gateway", nat, "InvalidNatGatewayID.NotFound"),
     ] {
         assert_eq!(code!(fixture, create_route, request), want, "{name}");
     }
