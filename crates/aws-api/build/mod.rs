@@ -24,7 +24,7 @@ struct ServiceProfile {
     validation: &'static str,
 }
 
-const SERVICES: [ServiceProfile; 9] = [
+const SERVICES: [ServiceProfile; 10] = [
     ServiceProfile {
         name: "acm",
         trait_name: "Acm",
@@ -43,6 +43,11 @@ const SERVICES: [ServiceProfile; 9] = [
     ServiceProfile {
         name: "ecr",
         trait_name: "Ecr",
+        validation: "Ecr",
+    },
+    ServiceProfile {
+        name: "ecr-public",
+        trait_name: "EcrPublic",
         validation: "Ecr",
     },
     ServiceProfile {
@@ -86,7 +91,9 @@ pub fn generate() -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("parse {}: {error}", path.display()))?;
         let code = module(profile, &model)
             .map_err(|error| format!("generate {}: {error}", profile.name))?;
-        std::fs::write(out.join(format!("{}.rs", profile.name)), code)?;
+        // A module's name has no dashes.
+        let file = format!("{}.rs", profile.name.replace('-', "_"));
+        std::fs::write(out.join(file), code)?;
     }
     Ok(())
 }

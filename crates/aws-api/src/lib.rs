@@ -37,6 +37,8 @@ generated! {
     ec2,
     /// Elastic Container Registry.
     ecr,
+    /// The public gallery of the registry: logging in to it.
+    ecr_public,
     /// Elastic Container Service.
     ecs,
     /// Elastic Load Balancing: application and network load balancers.

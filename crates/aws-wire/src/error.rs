@@ -70,6 +70,17 @@ impl ApiError {
         .with_status(501)
     }
 
+    /// The whole service exists at AWS and not here. HTTP 501, which SDKs do not retry.
+    pub fn not_a_service(service: &str) -> Self {
+        Self::client(
+            "NotImplemented",
+            format!(
+                "{service} is not part of Neargate; docs/not-implemented.md lists the services that are"
+            ),
+        )
+        .with_status(501)
+    }
+
     /// Something failed that is not the caller's fault. The detail goes to the log, not into the message.
     pub fn internal() -> Self {
         Self::client(

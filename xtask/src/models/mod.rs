@@ -4,6 +4,7 @@
 //! version. Only what the build needs is taken over: names, types, constraints, error codes, pagination. The prose
 //! stays where it is.
 
+mod elsewhere;
 mod format;
 mod selection;
 mod source;
@@ -15,7 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use selection::Selection;
 
-/// Writes `models/<service>.json` for every service of `models/selection.json`.
+/// Writes `models/<service>.json` for every service of `models/selection.json`, and the names of all others.
 pub fn regenerate() -> Result<()> {
     for (path, text) in generate()? {
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
@@ -59,6 +60,10 @@ fn generate() -> Result<Vec<(PathBuf, String)>> {
             format::to_text(&trimmed),
         ));
     }
+    files.push((
+        models.join("elsewhere.tsv"),
+        elsewhere::table(&data, &selection)?,
+    ));
     Ok(files)
 }
 

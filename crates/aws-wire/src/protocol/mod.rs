@@ -3,6 +3,7 @@
 mod aws_json;
 mod query;
 mod rest_json;
+mod rest_xml;
 mod rpc_cbor;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 
+pub(crate) use rest_xml::{RestXml, failure as rest_xml_failure};
 pub(crate) use rpc_cbor::RPC_V2_CBOR;
 
 use crate::error::ApiError;

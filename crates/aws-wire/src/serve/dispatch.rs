@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use super::Failure;
+use super::elsewhere::Elsewhere;
 use crate::auth::{Credential, invalid_signature};
 use crate::error::ApiError;
 use crate::protocol::{RPC_V2_CBOR, SMITHY_PROTOCOL};
@@ -44,6 +45,7 @@ impl HeadRoute {
                 service: Some(found.service),
                 operation: Some(found.operation),
                 error,
+                rest_xml: None,
             },
             HeadRoute::Form { scope } => {
                 let ec2 = scope.as_ref().is_some_and(|s| s.service == "ec2");
@@ -52,12 +54,7 @@ impl HeadRoute {
                 } else {
                     Protocol::AwsQuery
                 };
-                Failure {
-                    protocol,
-                    service: None,
-                    operation: None,
-                    error,
-                }
+                unrouted(protocol, None, error)
             }
         }
     }
@@ -144,7 +141,10 @@ impl Dispatcher {
         };
         let name = service.rsplit('.').next().unwrap_or(service);
         self.by_prefix(protocol, name, operation)
-            .map_err(|service| fail(service, "The service or operation is not known"))
+            .map_err(|service| match (service, Elsewhere::by_target(name)) {
+                (None, Some(elsewhere)) => Failure::elsewhere(elsewhere, Some(protocol)),
+                _ => fail(service, "The service or operation is not known"),
+            })
     }
 
     fn by_target(&self, target: &str, parts: &Parts) -> Result<Found, Failure> {
@@ -156,9 +156,12 @@ impl Dispatcher {
         let Some((prefix, operation)) = target.rsplit_once('.') else {
             return Err(fail(None, "X-Amz-Target must be {service}.{operation}"));
         };
-        let mut found = self
-            .by_prefix(json, prefix, operation)
-            .map_err(|service| fail(service, "The operation of X-Amz-Target is not known"))?;
+        let mut found = self.by_prefix(json, prefix, operation).map_err(|service| {
+            match (service, Elsewhere::by_target(prefix)) {
+                (None, Some(elsewhere)) => Failure::elsewhere(elsewhere, Some(json)),
+                _ => fail(service, "The operation of X-Amz-Target is not known"),
+            }
+        })?;
         // The version that the caller names, if the service speaks it.
         if !found.service.protocols.contains(&json) {
             let own = [Protocol::AwsJson1_1, Protocol::AwsJson1_0]
@@ -228,6 +231,13 @@ impl Dispatcher {
             }
         }
         let protocol = likely_protocol(parts);
+        let elsewhere = match scope {
+            Some(scope) => Elsewhere::by_scope_of_path(&scope.service),
+            None => super::host(parts).and_then(Elsewhere::by_host),
+        };
+        if let Some(elsewhere) = elsewhere.filter(|_| wrong_method.is_none()) {
+            return Err(Failure::elsewhere(elsewhere, None));
+        }
         if wrong_method.is_some() {
             let text = "The path does not take this method";
             let error = ApiError::client("MethodNotAllowedException", text).with_status(405);
@@ -251,6 +261,7 @@ pub(super) fn unrouted(
         service,
         operation: None,
         error,
+        rest_xml: None,
     }
 }
 
@@ -280,7 +291,7 @@ fn is_form(parts: &Parts) -> bool {
 }
 
 /// The protocol in which to answer a request that could not be routed.
-fn likely_protocol(parts: &Parts) -> Protocol {
+pub(super) fn likely_protocol(parts: &Parts) -> Protocol {
     let content_type = content_type(&parts.headers);
     if content_type.starts_with("application/x-amz-json-") || parts.headers.contains_key(TARGET) {
         json_version(&parts.headers)

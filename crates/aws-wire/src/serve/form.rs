@@ -4,6 +4,7 @@ use http::request::Parts;
 
 use super::Failure;
 use super::dispatch::{Dispatcher, Found, HeadRoute, unrouted};
+use super::elsewhere::Elsewhere;
 use crate::auth::Credential;
 use crate::error::ApiError;
 use crate::query::Params;
@@ -29,6 +30,15 @@ impl Dispatcher {
             })?;
         let version = params.text("Version");
         let candidates = self.query_services(scope, version);
+        if candidates
+            .iter()
+            .all(|(service, ..)| version.is_some_and(|v| v != service.api_version))
+            && let Some(elsewhere) = meant_elsewhere(parts, scope, version)
+        {
+            // Whoever names an action reads a query protocol's answers; `curl --data` says "form" to everybody.
+            let spoken = params.text("Action").map(|_| Protocol::AwsQuery);
+            return Err(Failure::elsewhere(elsewhere, spoken));
+        }
         let Some(action) = params.text("Action").filter(|action| !action.is_empty()) else {
             let text = "The request must contain the parameter Action";
             let error = ApiError::client("MissingAction", text);
@@ -94,5 +104,20 @@ impl Dispatcher {
             candidates.clear();
         }
         candidates
+    }
+}
+
+/// The service that a form is for which none of ours takes.
+fn meant_elsewhere(
+    parts: &Parts,
+    scope: Option<&Credential>,
+    version: Option<&str>,
+) -> Option<Elsewhere> {
+    match (scope, version) {
+        // The version too: classic load balancers are signed for as the others are.
+        (Some(scope), Some(_)) => Elsewhere::by_scope(&scope.service, version),
+        (Some(scope), None) => Elsewhere::by_scope(&scope.service, None),
+        (None, Some(version)) => Elsewhere::by_version(version),
+        (None, None) => super::host(parts).and_then(Elsewhere::by_host),
     }
 }

@@ -7,6 +7,7 @@
 mod body;
 mod coding;
 mod dispatch;
+mod elsewhere;
 mod form;
 
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use http_body_util::Full;
 
 use crate::auth::{Authenticator, Identity};
 use crate::error::ApiError;
-use crate::protocol::{self, RequestView};
+use crate::protocol::{self, RequestView, RestXml};
 use crate::query::Params;
 use crate::rest::Labels;
 use crate::schema::{OperationSchema, Protocol, ServiceSchema};
@@ -31,6 +32,7 @@ use crate::service::{RequestContext, Service};
 use crate::validate::validate;
 use crate::value::Value;
 use dispatch::{Dispatcher, Found, HeadRoute};
+use elsewhere::{Elsewhere, Form};
 
 /// Bytes of a request body, as sent and after decompression, unless the operation has a limit of its own.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 10 << 20;
@@ -78,6 +80,8 @@ struct Failure {
     service: Option<&'static ServiceSchema>,
     operation: Option<&'static OperationSchema>,
     error: ApiError,
+    /// The error is one of a service that speaks none of the protocols.
+    rest_xml: Option<RestXml>,
 }
 
 /// A request whose operation is known.
@@ -172,6 +176,7 @@ impl Router {
             service: Some(service),
             operation: Some(operation),
             error,
+            rest_xml: None,
         };
         let output = self
             .call(parts, &body, &call, context)
@@ -247,7 +252,29 @@ impl Router {
     }
 }
 
+/// The answer to a request that is not let in, in the form that the caller most likely reads.
+pub fn refuse(request: &Parts, error: ApiError) -> Response<Full<Bytes>> {
+    let failure = dispatch::unrouted(dispatch::likely_protocol(request), None, error);
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let mut response = failure.into_response(&request_id);
+    let length = response.body().len();
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    response.map(Full::new)
+}
+
 impl Failure {
+    /// The service that was meant is not served. `spoken`: the protocol, if the request tells.
+    fn elsewhere(service: Elsewhere, spoken: Option<Protocol>) -> Self {
+        let (protocol, rest_xml) = match (spoken, service.form()) {
+            (Some(protocol), _) | (None, Form::Known(protocol)) => (protocol, None),
+            (None, Form::RestXml(form)) => (Protocol::RestJson1, Some(form)),
+        };
+        Self {
+            rest_xml,
+            ..dispatch::unrouted(protocol, None, service.error())
+        }
+    }
+
     fn into_response(self, request_id: &str) -> Response<Bytes> {
         tracing::debug!(
             service = self.service.map(|s| s.name),
@@ -258,18 +285,15 @@ impl Failure {
             message = self.error.message,
             "request failed"
         );
-        protocol::failure(self.protocol, self.service, &self.error, request_id)
+        match self.rest_xml {
+            Some(form) => protocol::rest_xml_failure(form, &self.error, request_id),
+            None => protocol::failure(self.protocol, self.service, &self.error, request_id),
+        }
     }
 }
 
 fn context(parts: &Parts, identity: Identity, request_id: &str) -> RequestContext {
-    let host = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok())
-        // HTTP/2 has the host in the URI.
-        .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
-        .unwrap_or("localhost");
+    let host = host(parts).unwrap_or("localhost");
     RequestContext {
         request_id: request_id.to_owned(),
         account: identity.account,
@@ -277,6 +301,14 @@ fn context(parts: &Parts, identity: Identity, request_id: &str) -> RequestContex
         access_key_id: identity.access_key_id,
         host: host.to_owned(),
     }
+}
+
+fn host(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(http::header::HOST);
+    header
+        .and_then(|host| host.to_str().ok())
+        // HTTP/2 has the host in the URI.
+        .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

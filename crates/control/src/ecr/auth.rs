@@ -10,7 +10,7 @@ use super::errors::Failure;
 use super::{EcrService, records, scope_of};
 
 /// How long a password is good for (API reference).
-const TOKEN_TTL_MS: i64 = 12 * 3600 * 1000;
+pub(super) const TOKEN_TTL_MS: i64 = 12 * 3600 * 1000;
 
 /// <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html>
 pub async fn get_token(

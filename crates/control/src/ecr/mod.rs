@@ -9,6 +9,7 @@ mod images;
 mod layers;
 mod lifecycle;
 mod policies;
+mod public;
 mod put_image;
 mod records;
 mod referrers;
@@ -27,6 +28,8 @@ use neargate_aws_wire::error::ApiError;
 use neargate_aws_wire::service::RequestContext;
 use neargate_domain::{Scope, Timestamp};
 use neargate_registry::Registry;
+
+pub use public::EcrPublicService;
 
 pub use lifecycle::{LIFECYCLE_INTERVAL, LifecycleReport, run_lifecycle, run_lifecycle_forever};
 
