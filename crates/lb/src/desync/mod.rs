@@ -49,6 +49,7 @@ pub enum Reason {
     MultipleContentLength,
     MultipleTransferEncodingChunked,
     NonCompliantHeader,
+    SpaceInUri,
     SuspiciousHeader,
     SuspiciousTeClPresent,
     UndefinedContentLengthSemantics,
@@ -73,7 +74,9 @@ impl Reason {
             | Self::SuspiciousTeClPresent
             | Self::UndefinedContentLengthSemantics
             | Self::UndefinedTransferEncodingSemantics => Class::Ambiguous,
-            Self::GetHeadZeroContentLength | Self::NonCompliantHeader => Class::Acceptable,
+            Self::GetHeadZeroContentLength | Self::NonCompliantHeader | Self::SpaceInUri => {
+                Class::Acceptable
+            }
         }
     }
 }
@@ -148,6 +151,9 @@ pub fn classify(head: &RequestHead<'_>) -> Verdict {
     }
     if head.target.bytes().any(|byte| byte.is_ascii_control()) {
         verdict.add(Reason::AmbiguousUri);
+    }
+    if head.target.contains(' ') {
+        verdict.add(Reason::SpaceInUri);
     }
     framing.judge(head, &mut verdict);
     verdict

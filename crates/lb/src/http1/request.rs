@@ -50,6 +50,16 @@ pub fn parse<T>(
     scanned: &mut Scanned,
     with: impl FnOnce(&Parts<'_>, &Facts) -> Result<T, Refused>,
 ) -> Result<Option<T>, Refused> {
+    parse_as(input, None, scanned, with)
+}
+
+/// As [`parse`]; `target` is the target where the parser would not take it.
+fn parse_as<T>(
+    input: &[u8],
+    target: Option<&str>,
+    scanned: &mut Scanned,
+    with: impl FnOnce(&Parts<'_>, &Facts) -> Result<T, Refused>,
+) -> Result<Option<T>, Refused> {
     if scanned.0 > 0 && !has_news(input, scanned)? {
         return within_limits(input).map(|()| None);
     }
@@ -68,6 +78,12 @@ pub fn parse<T>(
             has_news(input, scanned)?;
             return within_limits(input).map(|()| None);
         }
+        Err(httparse::Error::Version) if target.is_none() => {
+            return match spaced_target(input) {
+                Some((readable, target)) => parse_as(&readable, Some(target), scanned, with),
+                None => Err(unreadable(input, httparse::Error::Version)),
+            };
+        }
         Err(error) => return Err(unreadable(input, error)),
     };
     let head = &input[..head_bytes];
@@ -76,7 +92,7 @@ pub fn parse<T>(
     }
     let parts = Parts {
         method: request.method.unwrap_or_default(),
-        target: request.path.unwrap_or_default(),
+        target: target.or(request.path).unwrap_or_default(),
         headers: request.headers,
     };
     if head_bytes > MAX_LINE_BYTES {
@@ -117,6 +133,26 @@ impl Parts<'_> {
             count => count == 1,
         }
     }
+}
+
+/// A target with spaces in it, and the head with others in their place, which the parser takes. AWS passes such requests
+/// on as they are ("SpaceInUri", acceptable): between the first space and the last nothing can be misunderstood.
+fn spaced_target(input: &[u8]) -> Option<(Vec<u8>, &str)> {
+    let end = memchr(b'\r', input)?;
+    let line = std::str::from_utf8(&input[..end]).ok()?;
+    let (method, rest) = line.split_once(' ')?;
+    let (target, version) = rest.rsplit_once(' ')?;
+    let whole = target.starts_with('/') && !target.ends_with(' ');
+    if !whole || !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
+        return None;
+    }
+    let mut readable = input.to_vec();
+    for byte in &mut readable[method.len() + 1..][..target.len()] {
+        if *byte == b' ' {
+            *byte = b'_';
+        }
+    }
+    Some((readable, target))
 }
 
 fn bad(reason: desync::Reason) -> Refused {
@@ -209,13 +245,36 @@ fn unreadable(input: &[u8], error: httparse::Error) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use neargate_lb_api::DesyncMode;
+
     use super::*;
+    use crate::desync::Treatment;
 
     fn parse_all(input: &[u8]) -> Result<Option<usize>, u16> {
         parse(input, &mut Scanned::default(), |_, facts| {
             Ok(facts.head_bytes)
         })
         .map_err(|refused| refused.status)
+    }
+
+    #[test]
+    fn a_target_with_spaces_goes_on_as_it_came_unless_the_strictest_mode_holds() {
+        let input = b"GET /sp ace?a b HTTP/1.1\r\nHost: a\r\n\r\n";
+        let seen = parse(input, &mut Scanned::default(), |parts, facts| {
+            Ok((parts.target.to_owned(), facts.verdict.reason))
+        });
+        let want = ("/sp ace?a b".to_owned(), Some(desync::Reason::SpaceInUri));
+        assert_eq!(seen, Ok(Some(want)));
+        let verdict = Verdict {
+            reason: Some(desync::Reason::SpaceInUri),
+        };
+        for (mode, treatment) in [
+            (DesyncMode::Monitor, Treatment::Forward),
+            (DesyncMode::Defensive, Treatment::Forward),
+            (DesyncMode::Strictest, Treatment::Refuse),
+        ] {
+            assert_eq!(verdict.treatment(mode), treatment);
+        }
     }
 
     /// As if every byte came alone.
@@ -259,6 +318,21 @@ mod tests {
                 Ok(Some(20)),
             ),
             ("500 headers", &many, Ok(Some(many.len()))),
+            (
+                "space in the target",
+                "GET /sp a ce HTTP/1.1\r\nHost: a\r\n\r\n",
+                Ok(Some(35)),
+            ),
+            (
+                "space before the version",
+                "GET /a  HTTP/1.1\r\nHost: a\r\n\r\n",
+                Err(400),
+            ),
+            (
+                "space before the target",
+                "GET  /a HTTP/1.1\r\nHost: a\r\n\r\n",
+                Err(400),
+            ),
             ("not all", "GET / HTTP/1.1\r\nHost: a\r\n", Ok(None)),
             ("bare line feeds", "GET / HTTP/1.1\nHost: a\n\n", Err(400)),
             (

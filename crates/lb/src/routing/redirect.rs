@@ -50,24 +50,16 @@ impl Redirect {
         })
     }
 
-    /// The absolute URL. A port that is the protocol's default is left out.
+    /// The absolute URL. AWS writes the port always, the protocol's default too: `https://host:443/`.
     pub fn location(&self, request: &RequestView<'_>) -> Result<String, LocationTooLong> {
         let mut protocol = String::new();
         self.expand(&self.protocol, request, &mut protocol);
         protocol.make_ascii_lowercase();
-        let mut port = String::new();
-        self.expand(&self.port, request, &mut port);
-        let default_port = match protocol.as_str() {
-            "https" => "443",
-            _ => "80",
-        };
         let mut location = protocol;
         location.push_str("://");
         self.expand(&self.host, request, &mut location);
-        if port != default_port {
-            location.push(':');
-            location.push_str(&port);
-        }
+        location.push(':');
+        self.expand(&self.port, request, &mut location);
         let path_at = location.len();
         self.expand(&self.path, request, &mut location);
         if !location[path_at..].starts_with('/') {

@@ -168,9 +168,9 @@ fn redirects_fill_their_placeholders() {
     let long = "a".repeat(9000);
     for (name, redirect, want) in [
         (
-            "to HTTPS, default port left out",
+            "to HTTPS, with the default port",
             redirect("HTTPS", "#{host}", "443", "/#{path}", "#{query}"),
-            "https://Example.com/a/b?c=d",
+            "https://Example.com:443/a/b?c=d",
         ),
         (
             "another port",
@@ -180,7 +180,7 @@ fn redirects_fill_their_placeholders() {
         (
             "the listener's port",
             redirect("#{protocol}", "www.#{host}", "#{port}", "/#{path}", ""),
-            "http://www.Example.com/a/b",
+            "http://www.Example.com:80/a/b",
         ),
         (
             "placeholders inside path and query",
@@ -196,12 +196,12 @@ fn redirects_fill_their_placeholders() {
         (
             "what is no placeholder stays",
             redirect("#{protocol}", "#{host}", "#{port}", "/#{nothing}/#{", ""),
-            "http://Example.com/#{nothing}/#{",
+            "http://Example.com:80/#{nothing}/#{",
         ),
         (
             "empty parts are the defaults",
             redirect("", "h", "", "", ""),
-            "http://h/a/b",
+            "http://h:80/a/b",
         ),
         (
             "too long",
