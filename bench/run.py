@@ -96,7 +96,7 @@ def build_image(work):
 
 def push(work, port):
     subprocess.run(
-        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{work}/oci:1", f"docker://localhost:{port}/stamp:1"],
+        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--dest-creds=AWS:any", f"oci:{work}/oci:1", f"docker://localhost:{port}/stamp:1"],
         check=True,
     )
 

@@ -15,8 +15,10 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Anybody may do everything, also without a login: dev mode, on loopback.
+    /// Anybody may do everything, also without a login.
     Open,
+    /// Requests need a login, and any will do: dev mode, where a pipeline that forgets to log in shall fail as at AWS.
+    AnyLogin,
     /// Requests need the password of GetAuthorizationToken, which is good for its account and region.
     Token,
 }
@@ -52,7 +54,11 @@ impl Registry {
         let addressed = host.and_then(scope_of_host);
         let password = password_of(headers);
         let default = || self.config.default_scope.clone();
-        if self.config.auth == AuthMode::Open {
+        let unauthorized = || Refusal::Unauthorized(addressed.clone().unwrap_or_else(default));
+        if self.config.auth != AuthMode::Token {
+            if self.config.auth == AuthMode::AnyLogin && password.is_none() {
+                return Err(unauthorized());
+            }
             let claimed = password
                 .as_deref()
                 .and_then(claimed)
@@ -60,7 +66,6 @@ impl Registry {
             let scope = addressed.or(claimed).unwrap_or_else(default);
             return Ok(Access { scope });
         }
-        let unauthorized = || Refusal::Unauthorized(addressed.clone().unwrap_or_else(default));
         let password = password.ok_or_else(unauthorized)?;
         let grant = match self.verify_token(&password) {
             Ok(grant) => grant,
@@ -94,11 +99,12 @@ pub fn scope_of_host(host: &str) -> Option<Scope> {
     let (account, rest) = name.split_once(".dkr.ecr.")?;
     let region = rest
         .strip_suffix(".amazonaws.com")
+        .or_else(|| rest.strip_suffix(".amazonaws.com.cn"))
         .or_else(|| rest.strip_suffix(".localhost"))?;
     (is_account(account) && is_region(region)).then(|| Scope::new(account, region))
 }
 
-/// The password of Basic credentials. The user name is always `AWS` and says nothing.
+/// The password of Basic credentials. The user name is always `AWS` and says nothing. An empty password is none.
 fn password_of(headers: &HeaderMap) -> Option<String> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     if header.len() > MAX_HEADER_BYTES {
@@ -109,7 +115,8 @@ fn password_of(headers: &HeaderMap) -> Option<String> {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    Some(decoded.split_once(':')?.1.to_owned())
+    let password = decoded.split_once(':')?.1;
+    (!password.is_empty()).then(|| password.to_owned())
 }
 
 #[cfg(test)]
@@ -123,7 +130,12 @@ mod tests {
             ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", eu()),
             ("123456789012.dkr.ecr.eu-west-1.amazonaws.com:443", eu()),
             ("123456789012.DKR.ecr.eu-west-1.localhost:4566", eu()),
+            (
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+                Some(Scope::new("123456789012", "cn-north-1")),
+            ),
             ("localhost:4566", None),
+            ("docker.io", None),
             ("127.0.0.1:4566", None),
             ("[::1]:4566", None),
             ("12345678901.dkr.ecr.eu-west-1.amazonaws.com", None),
@@ -143,6 +155,7 @@ mod tests {
             ("bearer", "Bearer QVdTOnNlY3JldDp4", None),
             ("not base64", "Basic %%%", None),
             ("no colon", "Basic QVdT", None),
+            ("empty", "Basic QVdTOg==", None),
             ("nothing", "", None),
         ] {
             let mut headers = HeaderMap::new();

@@ -34,7 +34,7 @@ mod templates;
 mod token;
 mod uploads;
 
-pub use auth::{Access, AuthMode};
+pub use auth::{Access, AuthMode, scope_of_host};
 pub use blobs::{BLOB_MOUNTING, Blob};
 pub use deletes::{DeletedImage, ImageRef};
 pub use digest::{Algorithm, Digest, Hasher};

@@ -4,7 +4,9 @@ mod support;
 
 use http::{Method, Request, StatusCode};
 use neargate_domain::{Scope, Timestamp};
-use neargate_registry::{Grant, ImageAction, MAX_MANIFEST_BYTES, Mutability, RegistryError};
+use neargate_registry::{
+    AuthMode, Grant, ImageAction, MAX_MANIFEST_BYTES, Mutability, RegistryError,
+};
 use neargate_testkit::image::digest_of;
 use serde_json::json;
 use support::{Fixture, name, scope};
@@ -542,6 +544,42 @@ async fn registries_do_not_share_images() {
     let request =
         Request::get("/v2/app/manifests/v1").header("authorization", format!("Basic {basic}"));
     assert_eq!(f.send(request, "").await.code(), "MANIFEST_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_login_is_asked_for_and_any_will_do() {
+    let f = Fixture::with(|config| config.auth = AuthMode::AnyLogin).await;
+    f.create("app").await;
+    let none = f.call(Method::GET, "/v2/", "").await;
+    assert_eq!(none.status, StatusCode::UNAUTHORIZED);
+    assert!(none.header("www-authenticate").starts_with("Basic realm="));
+    for (name, method, path, authorization, status) in [
+        ("none", "POST", "/v2/app/blobs/uploads/", "", 401),
+        ("none", "PUT", "/v2/app/manifests/v1", "", 401),
+        (
+            "no password",
+            "GET",
+            "/v2/app/tags/list",
+            "Basic QVdTOg==",
+            401,
+        ),
+        (
+            "another kind",
+            "GET",
+            "/v2/app/tags/list",
+            "Bearer abc",
+            401,
+        ),
+        ("any", "GET", "/v2/app/tags/list", "Basic YTpi", 200),
+        ("any", "POST", "/v2/app/blobs/uploads/", "Basic YTpi", 202),
+    ] {
+        let mut request = Request::builder().method(method).uri(path);
+        if !authorization.is_empty() {
+            request = request.header("authorization", authorization);
+        }
+        let answer = f.send(request, "").await;
+        assert_eq!(answer.status.as_u16(), status, "{name}: {method} {path}");
+    }
 }
 
 #[tokio::test]
