@@ -121,7 +121,7 @@ def test_reset_empties_everything(layout, tmp_path):
     images.push(layout, server.address, "base:1")
     tasks = Tasks(server, fresh_account(), "000000000000.dkr.ecr.us-east-1.amazonaws.com/base:1")
     tasks.wait(tasks.start(tasks.register(tasks.container("sleep 100", stopTimeout=2))), "RUNNING")
-    run("curl", "--silent", "--fail", "--show-error", "--request", "POST", f"{server.endpoint}/_neargate/reset")
+    run("curl", "--silent", "--fail", "--show-error", "--request", "POST", "--header", "X-Neargate-Reset: yes", f"{server.endpoint}/_neargate/reset")
     assert tasks.ecs.list_clusters()["clusterArns"] == []
     assert tasks.logs.describe_log_groups()["logGroups"] == []
     assert server.stop() == 0

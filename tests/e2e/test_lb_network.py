@@ -284,7 +284,7 @@ def test_a_reset_leaves_no_load_balancer(layout, tmp_path):
     health = json.loads(curl(f"{server.endpoint}/_neargate/health")[1])
     assert len(health["load_balancers"]) == 1, health
     authority = curl(f"{server.endpoint}/_neargate/ca.pem")[1]
-    assert curl(f"{server.endpoint}/_neargate/reset", "-X", "POST", "-m", "60")[0] == 200
+    assert curl(f"{server.endpoint}/_neargate/reset", "-X", "POST", "-H", "X-Neargate-Reset: yes", "-m", "60")[0] == 200
     wait_until("its port is closed", lambda: curl(f"http://{balanced.name}:{balanced.port}/")[0] == 0)
     wait_until("its addresses are gone", lambda: namespaces() <= before)
     assert balanced.elb.describe_load_balancers()["LoadBalancers"] == []

@@ -292,7 +292,7 @@ def test_services_come_back_after_a_stop_and_go_with_a_reset(layout, tmp_path):
     services.stable(name)
     after = services.running(name)
     assert len(after) == 2 and not ids(after) & ids(before)
-    urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/_neargate/reset", method="POST"), timeout=150).read()
+    urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/_neargate/reset", method="POST", headers={"X-Neargate-Reset": "yes"}), timeout=150).read()
     assert services.ecs.list_clusters()["clusterArns"] == []
     services = Services(Tasks(server, account, IMAGE))
     images.push(layout, server.address, "base:1")

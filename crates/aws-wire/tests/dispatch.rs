@@ -190,6 +190,16 @@ async fn requests_that_reach_nothing_say_why() {
             "UnknownOperationException",
         ),
         (
+            "target of a service that is elsewhere",
+            "POST",
+            "/",
+            "content-type: application/x-amz-json-1.0\nx-amz-target: AmazonSQS.SendMessage"
+                .to_owned(),
+            "{}",
+            501,
+            "\"message\":\"Amazon SQS is not part of Neargate; docs/",
+        ),
+        (
             "prefix must match as a whole",
             "POST",
             "/",

@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         static_table: Some(table),
         lb_id: "serve".to_owned(),
         workers: None,
+        descriptors: 20_000,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -43,6 +43,8 @@ pub struct Config {
     pub lb_id: String,
     /// Threads that serve connections; `None`: one per core.
     pub workers: Option<usize>,
+    /// Files and sockets that this process may have open.
+    pub descriptors: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +121,7 @@ impl Control {
             CookieKey::new(saved.cookie_secret().as_ref()),
             logs,
             count.max(1),
+            worker::max_connections(config.descriptors),
         ));
         let published = Arc::new(Published::default());
         let workers = worker::start(&shared, &published).map_err(LbError::Threads)?;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use neargate_aws_wire::auth::DevAuthenticator;
 use neargate_control::clock::SystemClock;
 use neargate_domain::Scope;
+use neargate_door::descriptors;
 use neargate_files::private;
 use neargate_files::tree::remove_tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,6 +41,7 @@ pub fn main(args: &DevArgs) -> anyhow::Result<()> {
     {
         bail!("{problem}, or with --no-node for the APIs alone");
     }
+    let descriptors = descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -62,7 +64,7 @@ pub fn main(args: &DevArgs) -> anyhow::Result<()> {
         of_others.iter().any(|other| other == path)
     })
     .with_context(|| format!("shutting others out of {}", data_dir.display()))?;
-    let outcome = runtime.block_on(run(args, data_dir.clone()));
+    let outcome = runtime.block_on(run(args, data_dir.clone(), descriptors));
     // Blocking work that waits for a node of ours must not hold up the end.
     runtime.shutdown_background();
     if args.ephemeral
@@ -114,7 +116,7 @@ fn ephemeral_dir() -> anyhow::Result<PathBuf> {
         .with_context(|| format!("making a directory in {}", parent.display()))
 }
 
-async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
+async fn run(args: &DevArgs, data_dir: PathBuf, descriptors: usize) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let server = server::start(ServerConfig {
         data_dir: data_dir.clone(),
@@ -130,6 +132,7 @@ async fn run(args: &DevArgs, data_dir: PathBuf) -> anyhow::Result<()> {
         listeners_on_loopback: true,
         has_nodes: !args.no_node,
         functions: args.functions.clone(),
+        descriptors,
     })
     .await?;
     let outcome = serve(args, &data_dir, &server, &mut signals).await;

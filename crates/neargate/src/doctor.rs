@@ -132,11 +132,43 @@ fn notes() -> Vec<String> {
             chains.join(", ")
         ));
     }
+    notes.extend(load_balancers_names());
     notes.push(
         "ephemeral storage: what tasks write is on the data directory's disk; it is counted every 30 s, every 5 s when that is nearly full, and no hard quota, so leave room there"
             .to_owned(),
     );
     notes
+}
+
+/// A name that a load balancer could have. curl and browsers know the whole domain, everybody else asks the resolver.
+const LOAD_BALANCER: &str = "name-1234567890.us-east-1.elb.localhost";
+
+/// Asks as programs do: by the modules of nsswitch.conf, which a program without glibc does not have.
+fn load_balancers_names() -> Option<String> {
+    let asked = Command::new("getent")
+        .args(["ahosts", LOAD_BALANCER])
+        .output()
+        .ok()?;
+    let found = String::from_utf8_lossy(&asked.stdout).into_owned();
+    is_unknown(asked.status.success(), &found).then(|| {
+        "the resolver does not know names below .localhost, so Python, Node.js, Java and Go do not find load balancers by \
+         their DNS names (curl and browsers do): `apt-get install libnss-myhostname` (other distributions than Debian and \
+         Ubuntu: `myhostname` after `files` in the line `hosts:` of /etc/nsswitch.conf)"
+            .to_owned()
+    })
+}
+
+/// Whether the resolver's answer leads elsewhere than to this machine.
+fn is_unknown(answered: bool, answer: &str) -> bool {
+    let mut addresses = answer
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let loopback = addresses.any(|address| {
+        address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+    });
+    !(answered && loopback)
 }
 
 fn cgroups() -> Result<String, String> {
@@ -227,7 +259,28 @@ fn veth() -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OLDEST_KERNEL, version_of};
+    use super::{OLDEST_KERNEL, is_unknown, version_of};
+
+    #[test]
+    fn only_loopback_is_where_load_balancers_are() {
+        for (name, answered, answer, unknown) in [
+            (
+                "both",
+                true,
+                "::1 STREAM localhost\n127.0.0.1 STREAM\n",
+                false,
+            ),
+            (
+                "a provider's search page",
+                true,
+                "203.0.113.7 STREAM x\n",
+                true,
+            ),
+            ("not found", false, "", true),
+        ] {
+            assert_eq!(is_unknown(answered, answer), unknown, "{name}");
+        }
+    }
 
     #[test]
     fn kernels_are_told_apart_by_their_first_two_numbers() {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use neargate_control::acm::Authority;
+use neargate_door::pages::RESET_HEADER;
 use serde::Serialize;
 
 use crate::server::Server;
@@ -40,7 +41,11 @@ pub async fn authority_pem(authority: Arc<Authority>) -> impl IntoResponse {
 }
 
 /// Stops all tasks and empties all state; answers when that is done.
-pub async fn reset(server: Arc<Server>) -> (StatusCode, String) {
+pub async fn reset(server: Arc<Server>, headers: HeaderMap) -> (StatusCode, String) {
+    if !headers.contains_key(RESET_HEADER) {
+        let wanted = "send the header X-Neargate-Reset: yes with it, which a web page cannot\n";
+        return (StatusCode::FORBIDDEN, wanted.to_owned());
+    }
     match tokio::time::timeout(RESET_TIMEOUT, server.reset()).await {
         Ok(Ok(())) => (StatusCode::OK, "{\"status\":\"empty\"}\n".to_owned()),
         Ok(Err(error)) => (

@@ -1,6 +1,7 @@
 //! `neargate lb`.
 
 use anyhow::{Context as _, bail};
+use neargate_door::descriptors;
 use neargate_files::private;
 use neargate_lb::process::{self, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,7 @@ pub fn main(args: &LbArgs) -> anyhow::Result<()> {
     };
     private::tighten(&args.data_dir, &|_| false)
         .with_context(|| format!("shutting others out of {}", args.data_dir.display()))?;
-    raise_descriptor_limit();
+    let descriptors = descriptors::raise_limit();
     let config = Config {
         data_dir: args.data_dir.clone(),
         server_socket: args.server_socket.clone(),
@@ -30,6 +31,7 @@ pub fn main(args: &LbArgs) -> anyhow::Result<()> {
         static_table: args.config.clone(),
         lb_id: "lb".to_owned(),
         workers: args.workers,
+        descriptors,
     };
     // Only for what belongs to no connection: the workers have runtimes of their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,14 +52,4 @@ pub fn main(args: &LbArgs) -> anyhow::Result<()> {
         anyhow::Ok(())
     })?;
     Ok(lock.release()?)
-}
-
-/// Two descriptors per request in flight, and the usual limit is 1024.
-fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit on open files stays as it is");
-    }
 }

@@ -1,6 +1,7 @@
 //! `neargate node`.
 
 use anyhow::{Context as _, bail};
+use neargate_door::descriptors;
 use neargate_files::private;
 use neargate_node::agent::{self, config::AgentConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +13,7 @@ use crate::lock::PidLock;
 
 pub fn main(args: &NodeArgs) -> anyhow::Result<()> {
     crate::say::start_logging("info", Some(log_path(&args.data_dir, "node")));
+    descriptors::raise_limit();
     private::make_dir(&args.data_dir)
         .with_context(|| format!("making {}", args.data_dir.display()))?;
     let lock = match PidLock::take(&args.data_dir.join(LOCK))? {

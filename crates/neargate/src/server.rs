@@ -25,17 +25,18 @@ use neargate_control::secrets::Secrets;
 use neargate_control::state::State;
 use neargate_control::{ec2, ecr, ecs, logs, sts};
 use neargate_domain::Scope;
+use neargate_door::Limits;
 use neargate_files::private::FILE_MODE;
 use neargate_functions::RegisteredFunctions;
 use neargate_lb_api::lb_service_server::LbServiceServer;
 use neargate_log_store::LogStore;
 use neargate_node_api::node_service_server::NodeServiceServer;
-use neargate_registry::{Registry, RegistryConfig};
+use neargate_registry::{AuthMode, Registry, RegistryConfig};
 use neargate_store::EmbeddedStore;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::images::RegistryImages;
-use crate::{controllers, health, housekeeping};
+use crate::{controllers, front_door, health, housekeeping, localstack};
 
 /// Base64 of ECR's largest layer part (20 MiB), and the JSON around it.
 const MAX_LAYER_PART_BODY: usize = 29 << 20;
@@ -54,6 +55,8 @@ pub struct ServerConfig {
     pub has_nodes: bool,
     /// The file that says what stands behind the functions that hooks name.
     pub functions: Option<PathBuf>,
+    /// How many files and sockets this process may have open.
+    pub descriptors: usize,
 }
 
 /// A control plane that serves.
@@ -105,6 +108,7 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         config.default_scope.clone(),
     );
     registry_config.create_on_push = config.create_repositories_on_push;
+    registry_config.auth = AuthMode::AnyLogin;
     let registry = Registry::open(store.clone(), registry_config)
         .await
         .context("opening the registry")?;
@@ -175,11 +179,8 @@ pub async fn start(config: ServerConfig) -> anyhow::Result<Arc<Server>> {
         config.clock.clone(),
     ));
     let app = http(&server, &config, addresses, service_board);
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the API has stopped serving");
-        }
-    });
+    let limits = Limits::for_descriptors(config.descriptors);
+    tokio::spawn(front_door::serve_apis(listener, app, limits));
     Ok(server)
 }
 
@@ -261,6 +262,10 @@ fn http(
             ecr::EcrService::new(server.registry.clone(), server.state.clock().clone())
                 .reached_at(registry_endpoint(server.address)),
         )),
+        neargate_aws_api::ecr_public::service(Arc::new(ecr::EcrPublicService::new(
+            server.registry.clone(),
+            server.state.clock().clone(),
+        ))),
         neargate_aws_api::logs::service(Arc::new(logs::LogsService::new(
             server.state.clone(),
             server.logs.clone(),
@@ -280,6 +285,10 @@ fn http(
         ))),
         neargate_aws_api::sts::service(Arc::new(sts::StsService::new(server.state.clone()))),
     ];
+    let names: Vec<&str> = services
+        .iter()
+        .map(|service| service.schema().name)
+        .collect();
     let router_config = RouterConfig::new(config.authenticator.clone()).with_operation_limit(
         "ecr",
         "UploadLayerPart",
@@ -300,8 +309,9 @@ fn http(
         )
         .route(
             "/_neargate/reset",
-            post(move || health::reset(reset.clone())),
+            post(move |headers| health::reset(reset.clone(), headers)),
         )
+        .merge(localstack::router(names))
         .merge(neargate_registry::http::router(server.registry.clone()))
         .fallback(move |request: Request| {
             let aws = aws.clone();

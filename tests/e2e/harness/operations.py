@@ -19,6 +19,10 @@ Neargate knows every operation of these services. Those below answer HTTP 501 wi
 that tasks need: networks, subnets, security groups, route tables, gateways and interfaces. Of IAM, it has server
 certificates.
 
+Every other service of AWS is not part of Neargate. Requests for one (SQS, S3, Lambda, …) are answered HTTP 501, code
+`NotImplemented`, with the service's name, in the protocol that it speaks. Services that are: Certificate Manager,
+CodeDeploy, EC2, ECR, ECR Public (GetAuthorizationToken only), ECS, Elastic Load Balancing v2, IAM, CloudWatch Logs, STS.
+
 This file is written by `scripts/not-implemented`, and `make e2e` compares it with what the server answers.
 """
 

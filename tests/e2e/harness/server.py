@@ -32,12 +32,12 @@ def fresh_account() -> str:
 
 
 class Server:
-    def __init__(self, data_dir: Path, *options: str, under: tuple = (), stderr=None):
+    def __init__(self, data_dir: Path, *options: str, program: Path = PROGRAM, under: tuple = (), stderr=None):
         """`under`: what executes the program with other circumstances, such as `prlimit --nofile=1024`."""
         self.data_dir = data_dir
         self.errors = data_dir.parent / f"{data_dir.name}.stderr"
         self.process = subprocess.Popen(
-            [*under, PROGRAM, "dev", "--listen", "127.0.0.1:0", "--data-dir", data_dir, *options],
+            [*under, program, "dev", "--listen", "127.0.0.1:0", "--data-dir", data_dir, *options],
             stdout=subprocess.PIPE, stderr=stderr or self.errors.open("w"), text=True,
         )
         timer = threading.Timer(READY_SECONDS, self.process.kill)

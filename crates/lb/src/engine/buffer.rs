@@ -1,7 +1,7 @@
 //! Bytes that were read and not used yet. The memory comes from a list of the thread's and goes back as soon as nothing
 //! is kept in it, so that an idle connection has none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,6 +14,12 @@ const MAX_FREE_BLOCKS: usize = 256;
 
 thread_local! {
     static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static HELD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes of all buffers of this thread that hold something.
+pub fn held_bytes() -> usize {
+    HELD.get()
 }
 
 /// A byte queue: filled at its end, used at its start.
@@ -89,6 +95,7 @@ impl Buffer {
             self.bytes = FREE
                 .with_borrow_mut(Vec::pop)
                 .unwrap_or_else(|| vec![0; BLOCK_BYTES].into_boxed_slice());
+            HELD.set(HELD.get() + self.bytes.len());
         }
         if self.end < self.bytes.len() {
             return true;
@@ -104,6 +111,7 @@ impl Buffer {
         }
         let mut larger = vec![0; (self.bytes.len() * 2).min(limit)].into_boxed_slice();
         larger[..self.end].copy_from_slice(&self.bytes);
+        HELD.set(HELD.get() + larger.len() - self.bytes.len());
         self.bytes = larger;
         true
     }
@@ -112,6 +120,7 @@ impl Buffer {
         self.start = 0;
         self.end = 0;
         let bytes = std::mem::take(&mut self.bytes);
+        HELD.set(HELD.get().saturating_sub(bytes.len()));
         if bytes.len() == BLOCK_BYTES {
             // At the thread's end the list may be gone already.
             let _ = FREE.try_with(|free| {

@@ -13,7 +13,7 @@
 //! nlb::serve_udp(worker: Rc<Worker>, socket: std::net::UdpSocket, entry: Arc<Entry>) // aborted when the port closes
 //! ```
 //!
-//! Each takes a `worker.watch()` for as long as it lives: that is how connections are counted, timed out, and asked to
+//! Each takes a `worker.watch(client)` for as long as it lives: that is how connections are counted, timed out, and asked to
 //! end with the process.
 
 use super::worker::{Counted, Worker};
@@ -143,7 +143,14 @@ async fn serve_https(
         let endpoint = client.endpoint(&worker, name)?;
         worker.current().tls.get(&endpoint.listener.arn).cloned()
     };
-    let (stream, session) = match tls::accept(stream, &listener, by_name).await {
+    let watched = worker.watch(client.peer.ip());
+    watched.waits_for_head();
+    let accepted = tokio::select! {
+        accepted = tls::accept(stream, &listener, by_name) => accepted,
+        () = watched.given_up() => return,
+    };
+    drop(watched);
+    let (stream, session) = match accepted {
         Ok(accepted) => accepted,
         Err(error) => {
             return tracing::debug!(%error, peer = %client.peer, "no TLS session with a client");

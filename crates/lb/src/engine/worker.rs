@@ -3,15 +3,16 @@
 use super::front::{self, Entry};
 use super::netns::Namespaces;
 use super::vigil::{Vigils, Watched};
-use super::{Published, clock};
+use super::{Published, buffer, clock};
 use crate::access_log::AccessLogs;
+use crate::nlb;
 use crate::select::cookie::CookieKey;
 use crate::table::TargetKey;
 use crate::upstream::Pool;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,16 @@ const MAX_COMMANDS: usize = 1024;
 const MAX_IMBALANCE: usize = 4;
 /// Pause after a failed accept: the process is out of descriptors or memory, and asking again at once would not help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A thread says no more often that it cannot accept.
+const ACCEPT_WARNING_MILLIS: u64 = 10_000;
+/// Descriptors that are not for connections: listening sockets, health checks, logs, the session, the saved table.
+const RESERVED_DESCRIPTORS: usize = 512;
+/// Connections of all threads at most. Each takes a block of memory as soon as its client has said half a word.
+const MAX_CONNECTIONS: usize = 65_536;
+/// Connections that are given up at a time, since finding the longest idle ones looks at all.
+const GIVE_UP_BATCH: usize = 64;
+/// Memory of buffers on all threads, from which on clients that do not come to the end of a head are given up.
+const MAX_BUFFER_BYTES: usize = 256 * 1024 * 1024;
 /// How long in-flight requests may go on at the process's end.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 const DRAIN_POLL: Duration = Duration::from_millis(20);
@@ -38,6 +49,8 @@ pub struct Shared {
     pub access_logs: AccessLogs,
     /// Connections of each worker.
     loads: Vec<AtomicUsize>,
+    /// Connections of all workers at most.
+    max_connections: usize,
     inboxes: std::sync::OnceLock<Vec<mpsc::Sender<Command>>>,
 }
 
@@ -63,6 +76,8 @@ pub enum Command {
         entry: Arc<Entry>,
         counted: Counted,
     },
+    /// Another thread needs room and has nobody who only waits.
+    GiveUp,
     /// Stop accepting, finish what runs, end.
     Drain,
 }
@@ -78,6 +93,14 @@ pub struct Worker {
     /// Counts what was published, so that who has looked something up sees that it is old.
     generation: Cell<u64>,
     listening: RefCell<HashMap<u64, AbortHandle>>,
+    /// When it was last said that nothing can be accepted.
+    warned_at: Cell<Option<u64>>,
+}
+
+/// How many clients a process can serve that may have so many descriptors: each may take one more to a target.
+pub fn max_connections(descriptors: usize) -> usize {
+    let for_clients = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 2;
+    for_clients.clamp(GIVE_UP_BATCH, MAX_CONNECTIONS)
 }
 
 impl Shared {
@@ -86,12 +109,14 @@ impl Shared {
         cookie_key: CookieKey,
         access_logs: AccessLogs,
         workers: usize,
+        max_connections: usize,
     ) -> Self {
         Self {
             namespaces,
             cookie_key,
             access_logs,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            max_connections,
             inboxes: std::sync::OnceLock::new(),
         }
     }
@@ -139,6 +164,7 @@ pub fn start(shared: &Arc<Shared>, published: &Arc<Published>) -> io::Result<Vec
                     current: RefCell::new(published),
                     generation: Cell::default(),
                     listening: RefCell::default(),
+                    warned_at: Cell::default(),
                 });
                 LocalSet::new().block_on(&runtime, worker.run(inbox));
             })?;
@@ -159,8 +185,8 @@ impl Worker {
     }
 
     /// Watches over a new connection.
-    pub fn watch(&self) -> Watched {
-        self.vigils.add()
+    pub fn watch(&self, client: IpAddr) -> Watched {
+        self.vigils.add(client)
     }
 
     /// Whether the process ends: what can be closed shall be.
@@ -220,6 +246,9 @@ impl Worker {
                     Ok(stream) => front::start(&self, stream, peer, entry, counted),
                     Err(error) => tracing::error!(%error, "the runtime refuses a connection"),
                 },
+                Command::GiveUp => {
+                    self.give_up(GIVE_UP_BATCH);
+                }
                 Command::Drain => break,
             }
         }
@@ -245,6 +274,9 @@ impl Worker {
             if ticks.is_multiple_of(8) {
                 self.pool.tick();
             }
+            if buffer::held_bytes() > MAX_BUFFER_BYTES / self.shared.loads.len() {
+                self.vigils.give_up_heads(self.vigils.len() / 8 + 1);
+            }
             ticks = ticks.wrapping_add(1);
         }
     }
@@ -256,15 +288,48 @@ impl Worker {
                 // The client has gone again.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, ?entry, "no connection can be accepted; trying again");
+                    let now = clock::millis();
+                    let warned = self.warned_at.get();
+                    if warned.is_none_or(|at| now >= at + ACCEPT_WARNING_MILLIS) {
+                        self.warned_at.set(Some(now));
+                        tracing::warn!(%error, ?entry, "no connection can be accepted; trying again");
+                    }
+                    self.give_up(GIVE_UP_BATCH);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
+    /// Whether one more connection may stay. Where there are too many, those that have waited longest for their clients
+    /// leave; while all of them work, nobody else comes in.
+    fn has_room(&self) -> bool {
+        let loads = self.shared.loads.iter();
+        let open: usize = loads.map(|load| load.load(Ordering::Relaxed)).sum();
+        let wanted = (open + 1).saturating_sub(self.shared.max_connections);
+        if wanted <= self.vigils.leaving() || self.give_up(wanted.max(GIVE_UP_BATCH)) > 0 {
+            return true;
+        }
+        for inbox in self.shared.inboxes.get().into_iter().flatten() {
+            // One that is full hears it from the next connection. Our own has nobody to give up then either.
+            let _ = inbox.try_send(Command::GiveUp);
+        }
+        // Theirs leave in a moment.
+        wanted <= GIVE_UP_BATCH
+    }
+
+    fn give_up(&self, count: usize) -> usize {
+        match self.vigils.give_up(count) {
+            0 => nlb::give_up_quiet(count),
+            count => count,
+        }
+    }
+
     /// Serves a connection here, or gives it to the thread with the fewest.
     fn place(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, entry: &Arc<Entry>) {
+        if !self.has_room() {
+            return tracing::debug!(%peer, "a connection too many");
+        }
         let shared = &self.shared;
         let entry = Arc::clone(entry);
         let Some((other, inbox)) = self.idler_worker() else {

@@ -35,6 +35,9 @@ use tokio::io::AsyncWriteExt;
 /// AWS's default for both, where a table does not say.
 const DEFAULT_IDLE: Duration = Duration::from_secs(60);
 const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(3600);
+/// How long a head may take from its first byte to its last, whatever idle timeout was set for slow targets: AWS's
+/// default for that. Were it counted anew with each byte, a client could keep a head open for ever.
+pub(crate) const HEAD_TIMEOUT: Duration = DEFAULT_IDLE;
 /// How long an idle connection may still bring a request while the process ends. The answer then says that it was the
 /// last; a connection that was closed at once might lose one that is on its way.
 const CLOSING_GRACE: Duration = Duration::from_secs(3);
@@ -46,7 +49,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Serves a client's connection until it ends.
 pub async fn serve<S: ClientStream>(worker: Rc<Worker>, stream: S, client: Client) {
     let mut front = Front {
-        watched: worker.watch(),
+        watched: worker.watch(client.peer.ip()),
         worker,
         stream,
         client,
@@ -112,9 +115,10 @@ impl<S: ClientStream> Front<S> {
         self.refresh();
         let idle = self.idle;
         self.watched.extend(idle);
+        self.watched.waits_for_request();
         let mut closing = false;
         poll_fn(|cx| {
-            if self.watched.verdict() != Verdict::GoOn {
+            if self.watched.verdict() != Verdict::GoOn || self.watched.is_given_up() {
                 return Poll::Ready(false);
             }
             if self.watched.closing() && !closing {
@@ -143,15 +147,30 @@ impl<S: ClientStream> Front<S> {
     async fn read_head(&mut self) -> Result<Plan, Next> {
         let mut scanned = Scanned::default();
         self.refresh();
-        let idle = self.idle;
-        self.watched.extend(idle);
+        self.watched.extend(self.idle.min(HEAD_TIMEOUT));
+        self.watched.waits_for_head();
+        let head = self.rest_of_head(&mut scanned).await;
+        self.watched.works();
+        match head {
+            Ok(plan) => plan.ok_or(Next::Close),
+            Err(Some(refused)) => Err(self.refuse(refused).await),
+            Err(None) => Err(Next::Close),
+        }
+    }
+
+    /// `Ok(None)`: the listener is gone. `Err(None)`: there is nobody to answer, or no place.
+    async fn rest_of_head(
+        &mut self,
+        scanned: &mut Scanned,
+    ) -> Result<Option<Plan>, Option<Refused>> {
         loop {
-            match self.plan(&mut scanned) {
-                Ok(Some(plan)) => return plan.ok_or(Next::Close),
-                Ok(None) => {}
-                Err(refused) => return Err(self.refuse(refused).await),
+            if let Some(plan) = self.plan(scanned)? {
+                return Ok(plan);
             }
             let filled = poll_fn(|cx| match self.watched.verdict() {
+                Verdict::GoOn if self.watched.is_given_up() => {
+                    Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into())))
+                }
                 Verdict::GoOn => {
                     self.watched.watch(cx);
                     self.input
@@ -161,16 +180,14 @@ impl<S: ClientStream> Front<S> {
                 _ => Poll::Ready(None),
             });
             match filled.await {
-                Some(Ok(1..)) => self.watched.extend(idle),
-                Some(Ok(0)) | Some(Err(_)) => return Err(Next::Close),
+                Some(Ok(1..)) => {}
+                Some(Ok(0)) | Some(Err(_)) => return Err(None),
                 // AWS: "the client did not send data before the idle timeout period expired".
                 None => {
-                    return Err(self
-                        .refuse(Refused {
-                            status: 408,
-                            verdict: Judgement::default(),
-                        })
-                        .await);
+                    return Err(Some(Refused {
+                        status: 408,
+                        verdict: Judgement::default(),
+                    }));
                 }
             }
         }

@@ -4,6 +4,7 @@ use super::counted::Counted;
 use super::stream;
 use crate::engine::vigil::{Verdict, Watched};
 use crate::engine::{Client, Worker, clock};
+use crate::http1::HEAD_TIMEOUT;
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, SendResponse};
@@ -66,6 +67,7 @@ impl std::ops::Deref for Open {
 impl Open {
     fn new(shared: &Rc<Shared>) -> Self {
         shared.open.set(shared.open.get() + 1);
+        shared.watched.works();
         Self(Rc::clone(shared))
     }
 
@@ -80,6 +82,9 @@ impl Drop for Open {
         self.0.open.set(self.0.open.get() - 1);
         // The idle time begins with the last stream's end.
         self.0.watched.extend(self.0.idle_timeout());
+        if self.0.open.get() == 0 {
+            self.0.watched.waits_for_request();
+        }
     }
 }
 
@@ -130,7 +135,8 @@ enum Event {
 
 /// Serves a client's connection until it ends.
 pub async fn serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Client) {
-    let watched = worker.watch();
+    let watched = worker.watch(client.peer.ip());
+    watched.waits_for_head();
     let (stream, written) = Counted::new(stream);
     let shared = Rc::new(Shared {
         watched,
@@ -149,7 +155,12 @@ pub async fn serve(worker: Rc<Worker>, stream: TlsStream<TcpStream>, client: Cli
         .max_header_list_size(MAX_HEADER_LIST)
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .handshake::<_, Bytes>(stream);
-    let connection = match tokio::time::timeout(shared.idle_timeout(), handshake).await {
+    let time = shared.idle_timeout().min(HEAD_TIMEOUT);
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(time, handshake) => shaken,
+        () = shared.watched.given_up() => return,
+    };
+    let connection = match shaken {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             return tracing::debug!(%error, peer = %shared.client.peer, "no HTTP/2 connection");
@@ -164,6 +175,7 @@ async fn accept(shared: &Rc<Shared>, mut connection: ClientConnection) {
     let mut requests = 0;
     let mut leaving = false;
     shared.watched.extend(shared.idle_timeout());
+    shared.watched.waits_for_request();
     loop {
         match next_event(shared, &mut connection, leaving).await {
             Event::Stream(request, respond) => {
@@ -206,6 +218,9 @@ async fn next_event(shared: &Shared, connection: &mut ClientConnection, leaving:
             }
             Poll::Ready(None) => return Poll::Ready(Event::End),
             Poll::Pending => {}
+        }
+        if shared.watched.is_given_up() {
+            return Poll::Ready(Event::End);
         }
         if shared.watched.closing() && !leaving {
             return Poll::Ready(Event::TimeToGo);

@@ -83,7 +83,7 @@ impl Account {
 
 impl<'e> Exchange<'e> {
     pub fn new(open: Open, endpoint: &'e Endpoint, respond: SendResponse<Bytes>) -> Self {
-        let watched = open.worker.watch();
+        let watched = open.worker.watch(open.client.peer.ip());
         let idle = match endpoint.load_balancer.attributes.idle_timeout_secs {
             0 => DEFAULT_IDLE,
             secs => Duration::from_secs(secs.into()),

@@ -144,6 +144,10 @@ impl Flow {
             false if idle >= self.idle_millis / 2 && !self.half_told.get() => Verdict::HalfIdle,
             false => return,
         };
+        self.decide(verdict);
+    }
+
+    fn decide(&self, verdict: Verdict) {
         if self.verdict.replace(verdict) != verdict
             && let Some(waker) = &*self.waker.borrow()
         {
@@ -204,6 +208,24 @@ fn judge_all(table: &Table, closing: bool) {
             flow.judge(now, table, closing);
         }
     });
+}
+
+/// Resets up to `count` of this thread's flows, those first over which nothing has passed for longest, to make room for
+/// others. Answers how many.
+pub fn give_up_quiet(count: usize) -> usize {
+    FLOWS.with_borrow(|flows| {
+        let mut quiet: Vec<&Rc<Flow>> = flows
+            .iter()
+            .map(|(_, flow)| flow)
+            .filter(|flow| flow.idle_for() >= QUIET_MILLIS && flow.verdict() != Verdict::Terminate)
+            .collect();
+        quiet.sort_by_key(|flow| flow.active_at.get());
+        quiet.truncate(count);
+        for flow in &quiet {
+            flow.decide(Verdict::Terminate);
+        }
+        quiet.len()
+    })
 }
 
 /// How many flows this thread has.

@@ -17,5 +17,6 @@ pub mod silence;
 pub mod tcp;
 pub mod udp;
 
+pub use flows::give_up_quiet;
 pub use tcp::serve_tcp;
 pub use udp::serve_udp;

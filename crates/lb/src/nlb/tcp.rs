@@ -7,6 +7,7 @@ use super::proxy_protocol;
 use super::relay::{End, Pair, relay};
 use super::sender::sender;
 use super::silence::{forget_on_close, reset_on_close, segments_in};
+use crate::engine::vigil::Vigil;
 use crate::engine::{Client, Worker};
 use crate::table::{Endpoint, Transport};
 use crate::tls::{self, Alpn, TargetAlpn};
@@ -47,9 +48,9 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, client: Client) {
     let Some(endpoint) = client.endpoint(&worker, "") else {
         return;
     };
-    let _counted = worker.watch();
+    let watched = worker.watch(client.peer.ip());
     match endpoint.listener.is_secure() {
-        true => serve_tls(&worker, stream, &client, endpoint).await,
+        true => serve_tls(&worker, stream, &client, endpoint, &watched).await,
         false => {
             forward(&worker, &endpoint, stream, Alpn::None).await;
         }
@@ -61,6 +62,7 @@ async fn serve_tls(
     stream: TcpStream,
     client: &Client,
     endpoint: Arc<Endpoint>,
+    watched: &Vigil,
 ) {
     let Some(tls) = worker.current().tls.get(&endpoint.listener.arn).cloned() else {
         reset_on_close(&stream);
@@ -75,10 +77,18 @@ async fn serve_tls(
         let endpoint = client.endpoint(worker, name)?;
         worker.current().tls.get(&endpoint.listener.arn).cloned()
     };
-    let accepted = match &mut journal {
-        Some(journal) => tls::accept_noting(stream, &tls, by_name, &mut journal.greeting).await,
-        None => tls::accept(stream, &tls, by_name).await,
+    let handshake = async {
+        match &mut journal {
+            Some(journal) => tls::accept_noting(stream, &tls, by_name, &mut journal.greeting).await,
+            None => tls::accept(stream, &tls, by_name).await,
+        }
     };
+    watched.waits_for_head();
+    let accepted = tokio::select! {
+        accepted = handshake => accepted,
+        () = watched.given_up() => return,
+    };
+    watched.works();
     if let Some(journal) = &mut journal {
         journal.shook_hands(accepted.as_ref().map(|(_, session)| session));
     }

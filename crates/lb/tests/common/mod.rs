@@ -22,6 +22,9 @@ use tonic::{Request, Response, Status, Streaming};
 /// Ends tests that would hang; nothing takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What Linux gives a process that asks for nothing.
+const DESCRIPTORS: usize = 1024;
+
 /// The control plane's end: sends the latest table, keeps what is observed.
 pub struct Server {
     pub socket: PathBuf,
@@ -153,6 +156,16 @@ impl Lb {
 
     /// Beside a node, which makes network namespaces.
     pub fn start_beside(data_dir: &Path, socket: Option<&Path>, node: Option<&Path>) -> Self {
+        Self::start_within(DESCRIPTORS, data_dir, socket, node)
+    }
+
+    /// As if the process might have so many files open.
+    pub fn start_within(
+        descriptors: usize,
+        data_dir: &Path,
+        socket: Option<&Path>,
+        node: Option<&Path>,
+    ) -> Self {
         let config = Config {
             data_dir: data_dir.to_owned(),
             server_socket: socket.map(Path::to_owned),
@@ -160,6 +173,7 @@ impl Lb {
             static_table: None,
             lb_id: "test".to_owned(),
             workers: Some(2),
+            descriptors,
         };
         let (shutdown, ended) = oneshot::channel();
         let thread = std::thread::spawn(move || {

@@ -240,6 +240,7 @@ impl Lb {
             CookieKey::new(b"secret"),
             logs,
             1,
+            worker::max_connections(1024),
         ));
         let workers = worker::start(&shared, &Arc::default()).expect("threads");
         let lb = Self {
