@@ -133,6 +133,7 @@ fn notes() -> Vec<String> {
         ));
     }
     notes.extend(load_balancers_names());
+    notes.extend(crate::host_limits::notes());
     notes.push(
         "ephemeral storage: what tasks write is on the data directory's disk; it is counted every 30 s, every 5 s when that is nearly full, and no hard quota, so leave room there"
             .to_owned(),

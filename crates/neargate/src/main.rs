@@ -9,6 +9,7 @@ mod dev;
 mod doctor;
 mod front_door;
 mod health;
+mod host_limits;
 mod housekeeping;
 mod images;
 mod kept_process;
@@ -36,7 +37,11 @@ fn main() -> ExitCode {
         _ => {}
     }
     neargate_files::private::own_umask();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Doctor) {
+        host_limits::be_spared();
+    }
+    let outcome = match command {
         Command::Dev(args) => dev::main(&args),
         Command::Node(args) => node::main(&args),
         Command::Lb(args) => lb::main(&args),

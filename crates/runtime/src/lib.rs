@@ -27,5 +27,6 @@ mod staging;
 pub use cli::main;
 pub use error::{ErrorKind, RuntimeError};
 pub use executor::{DEFAULT_PATH, INIT_ANNOTATION};
-pub use rlimits::fit_to_host;
+pub use rlimits::{files_below_default, fit_to_host};
 pub use seal::sealed_executable;
+pub use spec::DEFAULT_NOFILE;

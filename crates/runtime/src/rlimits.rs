@@ -6,6 +6,8 @@
 use nix::sys::resource::{Resource, getrlimit};
 use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType, Process};
 
+use crate::spec::DEFAULT_NOFILE;
+
 /// linux/capability.h
 const CAP_SYS_RESOURCE: u32 = 24;
 
@@ -33,6 +35,12 @@ pub fn fit_to_host(process: &mut Process) {
         }
     }
     process.set_rlimits(Some(limits));
+}
+
+/// The most open files that a process of a container can have here, where that is less than Fargate's default.
+pub fn files_below_default() -> Option<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    (hard < DEFAULT_NOFILE && !has_sys_resource()).then_some(hard)
 }
 
 fn has_sys_resource() -> bool {

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 pub use command::Command;
 pub use mounts::Bind;
+pub use resources::DEFAULT_NOFILE;
 pub use user::{ResolvedUser, UserError};
 
 use crate::executor::INIT_ANNOTATION;

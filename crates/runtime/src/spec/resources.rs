@@ -10,7 +10,7 @@ const MIN_CPU_SHARES: u64 = 2;
 /// The kernel's maximum.
 const MAX_CPU_SHARES: u64 = 262_144;
 /// ECS, `ulimits`: "the default nofile soft and hard limit is 65535" on Fargate.
-const DEFAULT_NOFILE: u64 = 65_535;
+pub const DEFAULT_NOFILE: u64 = 65_535;
 
 pub(super) fn resources(container: &ContainerSettings, placement: &Placement) -> Value {
     let shares = container.cpu_units.clamp(MIN_CPU_SHARES, MAX_CPU_SHARES);
