@@ -6,6 +6,7 @@ from typing import Callable
 
 import pytest
 
+from harness import images
 from harness.tasks import container_of, summary
 
 
@@ -209,6 +210,18 @@ CASES = {
     "tmpfs": Case(
         [sh("grep ' /mem ' /proc/mounts", linuxParameters={"tmpfs": [{"containerPath": "/mem", "size": 16, "mountOptions": ["noexec"]}]})],
         lambda e: "tmpfs" in e.lines()[0] and "size=16384k" in e.lines()[0] and "noexec" in e.lines()[0]),
+    "a user without privileges does not bind a port below 1024": Case(
+        [sh("httpd -p 80 2>&1 || echo refused; httpd -p 8081 && echo bound", user="1000")],
+        logs_are("httpd: bind: Permission denied", "refused", "bound")),
+    "unless systemControls say so": Case(
+        [sh("httpd -p 80 && echo bound", user="1000",
+            systemControls=[{"namespace": "net.ipv4.ip_unprivileged_port_start", "value": "80"}])],
+        logs_are("bound")),
+    "processors are what the size rounds up to": Case(
+        [sh("cat /sys/devices/system/cpu/online; grep -c ^processor /proc/cpuinfo; "
+            "cat /sys/fs/cgroup/cpu.max 2>/dev/null || cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us")],
+        lambda e: (e.lines()[:2], e.lines()[2].split()[0]) == (["0", "1"], "25000")),
+    "a container's process is killed before the machine's own": Case([sh("cat /proc/self/oom_score_adj")], logs_are("500")),
     "systemControls": Case(
         [sh("cat /proc/sys/net/ipv4/tcp_keepalive_time", systemControls=[{"namespace": "net.ipv4.tcp_keepalive_time", "value": "123"}])],
         logs_are("123")),
@@ -244,7 +257,8 @@ CASES = {
     "the task has one interface, eth1, and loopback": Case(
         [sh("ls /sys/class/net | sort | tr '\\n' ' '")], lambda e: e.lines()[0].split() == ["eth1", "lo"]),
     "the host name is the private one": Case(
-        [sh("hostname; cat /etc/hosts")], lambda e: e.lines()[0].startswith("ip-") and any("localhost" in line for line in e.lines())),
+        [sh("hostname; cat /etc/hosts")],
+        lambda e: e.lines()[0].startswith("ip-") and [line for line in e.lines() if "localhost" in line] == ["127.0.0.1 localhost"]),
     # Overrides
     "overrides replace the command and merge the environment": Case(
         [sh("echo never", environment=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])],
@@ -273,3 +287,16 @@ def test_container(name, running):
     ended = running[name].result()
     outcome = CASES[name].check(ended)
     assert outcome is None or outcome is True, f"{summary(ended.task)}\n{ended.task}\n" + "\n".join(ended.lines())
+
+
+def test_an_image_for_another_machine_is_run_and_fails_there(server, tasks, tmp_path):
+    """Where nobody asks an index for a platform: what AWS does with the usual mistake of a build on an ARM laptop."""
+    foreign = images.Layer()
+    # The head of a program for aarch64.
+    foreign.file("bin/foreign", b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + (2).to_bytes(2, "little") + (183).to_bytes(2, "little") + bytes(44), 0o755)
+    images.write_layout(tmp_path / "foreign", images.busybox_layer(), [foreign.finish()], architecture="arm64", Cmd=["/bin/foreign"])
+    images.push(tmp_path / "foreign", server.address, "foreign:1")
+    task = tasks.run(tasks.container(image="000000000000.dkr.ecr.us-east-1.amazonaws.com/foreign:1"))
+    assert task["stopCode"] == "EssentialContainerExited", summary(task)
+    assert container_of(task)["exitCode"] == 255, summary(task)
+    assert tasks.lines(task) == ["exec /bin/foreign: exec format error"]

@@ -18,17 +18,19 @@ def test_a_declared_volume_begins_with_what_the_image_has_there(server, tasks, t
         tasks.container("ls /data /nowhere", name="other", image=image, essential=False,
                         mountPoints=mounts(("v", "/data", {"readOnly": True}), ("w", "/nowhere", {})),
                         dependsOn=[{"containerName": "undeclared", "condition": "SUCCESS"}]),
-        tasks.container("ls /www; echo listed", name="undeclared", image=image, essential=False, mountPoints=mounts(("x", "/www", {}))),
+        tasks.container("ls /www; stat -c '%a %u' /nowhere; echo listed", name="undeclared", image=image, essential=False, mountPoints=mounts(("x", "/www", {}))),
         volumes=[{"name": name} for name in "vwx"],
     )
     assert container_of(task)["exitCode"] == 0, summary(task)
     assert tasks.lines(task) == ["750 1000", "from the image", "seed", "1000"]
-    # What the image does not declare begins empty.
-    assert tasks.lines(task, "undeclared") == ["listed"]
+    # What the image does not declare begins empty, what it declares and lacks is made.
+    assert tasks.lines(task, "undeclared") == ["755 0", "listed"]
 
 
 def test_a_pseudo_terminal_is_one(tasks):
-    task = tasks.run(tasks.container("test -t 0 && test -t 1 && echo yes; echo err >&2; echo again > /dev/stdout; exit 5",
-                                     pseudoTerminal=True, user="1000"))
+    script = """test -t 0 && test -t 1 && echo yes; tty; test -c /dev/console && echo console > /dev/console
+        echo controls > /dev/tty; echo $TERM; echo err >&2; echo again > /dev/stdout; exit 5"""
+    task = tasks.run(tasks.container(script, pseudoTerminal=True, user="1000"))
     assert container_of(task)["exitCode"] == 5, summary(task)
-    assert [line.rstrip("\r") for line in tasks.lines(task)] == ["yes", "err", "again"]
+    want = ["yes", "/dev/pts/0", "console", "controls", "xterm", "err", "again"]
+    assert [line.rstrip("\r") for line in tasks.lines(task)] == want

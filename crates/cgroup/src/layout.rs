@@ -125,6 +125,18 @@ impl Layout {
             .map_or(Path::new("/sys/fs/cgroup"), PathBuf::as_path)
     }
 
+    /// Whether groups have a CPU quota here; the kernel may be built without it.
+    pub fn has_cpu_quota(&self) -> bool {
+        match self {
+            // The root has the file too.
+            Layout::V1 { controllers, .. } => Layout::v1_point(controllers, "cpu")
+                .join("cpu.cfs_quota_us")
+                .exists(),
+            // The root has none, but there is no other place to ask than a group.
+            Layout::V2 { root } => root.join(crate::TOP).join("cpu.max").exists(),
+        }
+    }
+
     /// The top of the tree that has a controller of ours.
     pub(crate) fn root_of(&self, controller: &'static str) -> &Path {
         match self {

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShimSpec {
     pub task_id: String,
-    /// The instance below which [`neargate_cgroup`] has made the task's cgroup, to tell whether memory ran out.
+    /// The instance below which [`neargate_cgroup`] has made the task's cgroup, to tell whether memory ran out, and
+    /// to reach a task that froze itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup_instance: Option<String>,
     pub runtime: RuntimeCommand,
@@ -27,7 +28,7 @@ pub struct ShimSpec {
 }
 
 /// An OCI runtime with runc's command line. The shim appends `--log FILE --log-format json` and a subcommand:
-/// `run --detach --bundle B --pid-file F ID`, `exec --process P --detach --pid-file F ID`, `delete --force ID`.
+/// `run --detach --bundle B --pid-file F [--console-socket S] ID`, `exec --process P --detach --pid-file F ID`, `delete --force ID`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeCommand {
     pub program: PathBuf,
@@ -42,7 +43,7 @@ pub struct ContainerSpec {
     pub name: String,
     /// Its id in the runtime.
     pub id: String,
-    /// Directory with `config.json` and the root filesystem in place. `terminal` must be false there.
+    /// Directory with `config.json` and the root filesystem in place. `terminal` there is as here.
     pub bundle: PathBuf,
     pub essential: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -65,7 +66,8 @@ pub struct ContainerSpec {
     /// `interactive`: stdin stays open (nothing ever comes); otherwise it is `/dev/null`.
     #[serde(default)]
     pub stdin_open: bool,
-    /// `pseudoTerminal`: all three of its streams are one terminal, which is read as its output.
+    /// `pseudoTerminal`: all three of its streams are one terminal, which is read as its output. Nothing is ever typed
+    /// there, whether stdin is open or not.
     #[serde(default)]
     pub terminal: bool,
 }

@@ -546,17 +546,37 @@ fn a_spec_that_makes_no_sense_is_refused_with_its_reason() {
     }
 }
 
+/// What would be lost: programs that ask for the terminal's name, or open it.
 #[test]
-fn a_container_with_a_terminal_logs_what_it_writes_there() {
-    let mut task = Task::new(&any_runtime());
-    let script =
-        "test -t 0 && test -t 1 && test -t 2 && echo terminal; echo out; echo err >&2; exit 3";
-    task.container("app", script).terminal = true;
-    let mut watcher = task.start();
-    let state = watcher.wait_until_stopped();
-    assert_eq!(of(&state, "app").exit_code, Some(3));
-    assert_eq!(task.messages("app"), ["terminal\r", "out\r", "err\r"]);
-    task.finish(&mut watcher);
+fn a_container_with_a_terminal_has_it_as_its_own() {
+    for runtime in runtimes() {
+        let mut task = Task::new(&runtime);
+        let script = "test -t 0 && test -t 1 && test -t 2 && echo terminal; tty; echo err >&2; \
+                      echo console > /dev/console; echo controls > /dev/tty; exit 3";
+        task.container("app", script).terminal = true;
+        task.edit_config("app", |config| {
+            config["process"]["terminal"] = true.into();
+            let devpts = serde_json::json!({
+                "destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                "options": ["newinstance", "ptmxmode=0666", "mode=0620"],
+            });
+            let mounts = config["mounts"].as_array_mut().expect("mounts");
+            mounts.push(devpts);
+        });
+        let mut watcher = task.start();
+        let state = watcher.wait_until_stopped();
+        assert_eq!(of(&state, "app").exit_code, Some(3), "{runtime}");
+        let want = [
+            "terminal\r",
+            "/dev/pts/0\r",
+            "err\r",
+            "console\r",
+            "controls\r",
+        ];
+        assert_eq!(task.messages("app"), want, "{runtime}");
+        task.finish(&mut watcher);
+        assert!(!task.path().join("console-0.sock").exists());
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ def busybox_layer() -> bytes:
     return layer.finish()
 
 
-def write_layout(directory: Path, layer: bytes, more: list[bytes] = (), **config) -> None:
+def write_layout(directory: Path, layer: bytes, more: list[bytes] = (), architecture: str = "amd64", **config) -> None:
     """An image layout with a layer, and more on top of it; `config` is the image configuration's."""
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -73,7 +73,7 @@ def write_layout(directory: Path, layer: bytes, more: list[bytes] = (), **config
     packed = [blob(LAYER, gzip.compress(layer, 1, mtime=0)) for layer in layers]
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     image = {
-        "architecture": "amd64",
+        "architecture": architecture,
         "os": "linux",
         "config": {"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "Cmd": ["httpd", "-f", "-p", "8080", "-h", "/www"], **config},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},

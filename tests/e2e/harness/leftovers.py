@@ -1,6 +1,7 @@
 """What of tasks that are gone is still on the machine."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,6 @@ def owned(data_dir: Path) -> dict[str, set[str]]:
     """What one Neargate has on behalf of tasks, by kind: the ids of the tasks that it belongs to. Others run beside it."""
     instance = (data_dir / "node" / "instance").read_text()
     run_dir = Path("/run/neargate") / instance
-    cgroups = Path("/sys/fs/cgroup").glob(f"**/neargate/{instance}/*")
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     # All devices of an instance have its number as their group; `ip` shows large numbers as negative ones.
     number = int(instance, 16)
@@ -22,11 +22,24 @@ def owned(data_dir: Path) -> dict[str, set[str]]:
     return {
         "namespaces": {path.name for path in run_dir.glob("netns/*")},
         "mounts": {id for path in mounts if path.startswith((str(data_dir), str(run_dir))) for id in TASK_ID.findall(path)},
-        "cgroups": {path.name for path in cgroups if path.is_dir() and TASK_ID.fullmatch(path.name)},
+        "cgroups": {name for name in cgroups(instance) if TASK_ID.fullmatch(name)},
         "processes": {id for line in processes() if str(data_dir) in line for id in TASK_ID.findall(line)},
         "runtime state": {id for path in run_dir.glob("runtime/*") for id in TASK_ID.findall(path.name)},
         "devices": {link["ifalias"] for link in devices if TASK_ID.fullmatch(link.get("ifalias", ""))},
     }
+
+
+def cgroups(instance: str) -> set[str]:
+    """Groups of an instance in any tree. Not by a recursive search: a hostile task nests them deeper than a path is long."""
+    root = Path("/sys/fs/cgroup")
+    found = set()
+    for tree in [root, *root.iterdir()]:
+        try:
+            found.update(os.listdir(tree / "neargate" / instance))
+        except OSError:
+            # None here, or it was removed just now.
+            pass
+    return found
 
 
 def firewall_strays() -> set[str]:

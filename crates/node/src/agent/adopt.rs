@@ -11,7 +11,7 @@ use neargate_shim::claim::Claim;
 
 use super::shim_link::ShimLink;
 use super::shims;
-use super::task::{Entry, TaskActor, Wanted, remove_host_state, report_of_ended};
+use super::task::{Entry, TaskActor, Wanted, end_strays, remove_host_state, report_of_ended};
 use super::{AgentError, Host, files, start};
 
 /// Between two looks at a shim that is beginning, which takes it some milliseconds.
@@ -88,14 +88,14 @@ async fn adopt(host: &Arc<Host>, task_id: &str, spec: TaskSpec, report: TaskObse
     false
 }
 
-enum Found {
+pub enum Found {
     Running(ShimLink),
     /// No shim runs, and while this is kept none begins.
     Ended(Option<Claim>),
 }
 
-/// The shim of a task. One that the killed node was just starting is waited for.
-async fn find_shim(dir: &Path) -> Found {
+/// The shim of a task. One that was just being started, by a node or a command that was killed, is waited for.
+pub async fn find_shim(dir: &Path) -> Found {
     let began = Instant::now();
     loop {
         if let Ok(link) = ShimLink::connect(dir).await {
@@ -145,7 +145,7 @@ async fn adopt_network(host: &Arc<Host>, task_id: &str, spec: &TaskSpec) -> Want
 /// task for lost if this node did not know it.
 async fn take_apart(host: &Arc<Host>, task_id: &str, report: TaskObserved, claim: Option<Claim>) {
     let dir = host.paths.task(task_id);
-    start::end_pid_namespace(&dir);
+    end_strays(host, task_id).await;
     remove_host_state(host, task_id).await;
     if let Some(claim) = &claim
         && let Err(error) = claim.clear(&dir, &[files::SPEC, files::REPORT])
@@ -179,14 +179,11 @@ fn spawn(
 async fn discard(host: &Arc<Host>, task_id: &str) {
     // Held until the directory is gone, so that no shim begins in it.
     let _claim = match find_shim(&host.paths.task(task_id)).await {
-        // Without a record nobody can tell it anything, and its containers end with their cgroup.
-        Found::Running(_) => {
-            shims::kill(&host.paths.task(task_id));
-            None
-        }
+        // Without a record nobody may talk to it; it ends with the strays.
+        Found::Running(_) => None,
         Found::Ended(claim) => claim,
     };
-    start::end_pid_namespace(&host.paths.task(task_id));
+    end_strays(host, task_id).await;
     remove_host_state(host, task_id).await;
     if let Err(error) = remove_tree(&host.paths.task(task_id)) {
         tracing::warn!(task = task_id, %error, "a half-made task's directory is left");

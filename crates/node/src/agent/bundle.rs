@@ -17,8 +17,9 @@ use super::start::StartError;
 use crate::images::{self, Image};
 use crate::network::TaskFiles;
 
-/// Processes in one container. Fargate has no documented number; this one stops a fork bomb before the host feels it.
-const PIDS_LIMIT: i64 = 32_768;
+/// When the machine itself runs out of memory, a container's process is killed before any other that uses less than half
+/// of the memory more. Neargate's own are at the other end, see `neargate_shim`.
+const CONTAINER_OOM_SCORE_ADJ: i32 = 500;
 
 /// Of a task's processor time, what its supervisor may spend on its output beside it. Some 5 MB of usual lines per second
 /// for the smallest task.
@@ -78,6 +79,15 @@ impl TaskDir<'_> {
     }
 }
 
+/// What holds for all containers of a task.
+pub struct Common {
+    /// Shown to each container; the task's group binds.
+    pub pids_max: u64,
+    pub swap_accounting: bool,
+    /// Files of the platform's that containers see in the place of the kernel's.
+    pub binds: Vec<Bind>,
+}
+
 /// Writes a container's `config.json`. It joins `pid_namespace`, or gets one of its own.
 #[expect(
     clippy::too_many_arguments,
@@ -91,7 +101,7 @@ pub fn write_config(
     netns: &Path,
     pid_namespace: Option<&Path>,
     cgroup: &TaskCgroup,
-    swap_accounting: bool,
+    common: &Common,
 ) -> Result<(), StartError> {
     let container = prepared.container;
     let cannot_create = |error: &dyn std::fmt::Display| {
@@ -112,11 +122,15 @@ pub fn write_config(
         cgroup_path: cgroup
             .oci_path(&container.name)
             .map_err(|e| cannot_create(&e))?,
-        binds: binds(dir, task, container).map_err(|e| cannot_create(&e))?,
+        binds: [
+            common.binds.clone(),
+            binds(dir, task, container).map_err(|e| cannot_create(&e))?,
+        ]
+        .concat(),
         injected_environment: Vec::new(),
-        pids_limit: Some(PIDS_LIMIT),
-        oom_score_adj: None,
-        swap_accounting,
+        pids_limit: Some(i64::try_from(common.pids_max).unwrap_or(i64::MAX)),
+        oom_score_adj: Some(CONTAINER_OOM_SCORE_ADJ),
+        swap_accounting: common.swap_accounting,
     };
     let mut spec = spec::build(
         &image_config(&prepared.image.config),
@@ -155,8 +169,7 @@ fn settings(container: &node::Container) -> ContainerSettings {
         environment: pairs(&container.environment),
         working_directory: container.working_directory.clone(),
         readonly_root_filesystem: container.readonly_root_filesystem,
-        // The shim gives the container a terminal for its streams; to the runtime they are files like any.
-        pseudo_terminal: false,
+        pseudo_terminal: container.pseudo_terminal,
         init_process_enabled: container.init_process_enabled,
         cpu_units: container.cpu_units,
         memory_mib: container.memory_mib,

@@ -8,6 +8,7 @@
 mod adopt;
 mod bundle;
 pub mod config;
+mod cpus;
 mod files;
 mod host_paths;
 mod link;
@@ -18,6 +19,7 @@ mod shim_link;
 mod shims;
 mod start;
 mod storage;
+mod strays;
 mod task;
 mod turns;
 mod unlinked;
@@ -52,6 +54,9 @@ use crate::network::{Network, NetworkConfig};
 const POLICY_WAIT: Duration = Duration::from_secs(30);
 /// How long a shim may take to end once its result was taken.
 const SHIM_EXIT_WAIT: Duration = Duration::from_secs(5);
+/// How long a task may take to end after all of its containers' time to stop, before the node ends it by its control
+/// group: more than a busy machine needs for what the shim does between two containers.
+const STOP_GRACE: Duration = Duration::from_secs(30);
 const IMAGE_GC_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Everything of the machine that tasks share.

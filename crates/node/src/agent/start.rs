@@ -11,16 +11,14 @@ use neargate_node_api as node;
 use neargate_shim::spec::RuntimeCommand;
 
 use super::Host;
-use super::bundle::{self, Prepared, TaskDir};
-use super::volumes;
+use super::bundle::{self, Common, Prepared, TaskDir};
+use super::{cpus, volumes};
 use crate::images::{ImageSource, Platform, PullError, PulledImage};
 use crate::network::{NetworkError, task_files};
 
 const MIB: u64 = 1024 * 1024;
-/// Processes of a whole task.
-const TASK_PIDS_MAX: u64 = 65_536;
 /// In a task's directory: the process that holds the pid namespace which the containers share.
-const PAUSE_PID: &str = "pause.pid";
+pub const PAUSE_PID: &str = "pause.pid";
 
 /// Why a task did not start: its `stoppedReason`, and the container's `reason` where one container is the cause.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -109,16 +107,28 @@ pub fn interface_of(spec: &node::TaskSpec) -> Result<&node::NetworkInterface, St
 }
 
 /// Mounts, bundles, cgroup and shim: the last part, which is not interrupted. Blocks.
+///
+/// Answers what became of the command that starts the shim. It may have been killed while the shim lives, and the other
+/// way round: who lives is seen by the shim's lock.
 pub fn launch(
     host: &Host,
     task_id: &str,
     spec: &node::TaskSpec,
     images: &Images,
-) -> Result<(), StartError> {
+) -> Result<Result<(), StartError>, StartError> {
     let root = host.paths.task(task_id);
     let dir = TaskDir { root: &root };
     let cgroup = host.cgroups.task(task_id).map_err(StartError::task)?;
-    cgroup.create(&limits(spec)).map_err(StartError::task)?;
+    let pids_max = (host.cgroups.capacity()).processes_of_task(spec.memory_mib * MIB);
+    cgroup
+        .create(&limits(spec, pids_max))
+        .map_err(StartError::task)?;
+    let common = Common {
+        pids_max,
+        swap_accounting: host.swap_accounting,
+        binds: cpus::binds(&host.paths.run, host.cgroups.layout(), spec.cpu_units)
+            .map_err(StartError::task)?,
+    };
     let files = task_files(interface_of(spec)?).map_err(StartError::task)?;
     dir.write_network_files(&files).map_err(StartError::task)?;
     dir.make_volumes(&spec.volumes).map_err(StartError::task)?;
@@ -144,6 +154,7 @@ pub fn launch(
             image,
             rootfs,
         };
+        volumes::make_declared(&one)?;
         volumes::fill(&dir, &one)?;
         prepared.push(one);
     }
@@ -160,7 +171,7 @@ pub fn launch(
             &netns,
             pid_namespace.as_deref(),
             &cgroup,
-            host.swap_accounting,
+            &common,
         )?;
     }
     let shim = bundle::shim_spec(
@@ -178,7 +189,7 @@ pub fn launch(
     })?;
     let text = serde_json::to_vec(&shim).map_err(StartError::task)?;
     neargate_files::replace_unsynced(&root.join("shim.json"), &text).map_err(StartError::task)?;
-    spawn_shim(host, &root)
+    Ok(spawn_shim(host, &root))
 }
 
 /// `pidMode: task`: starts the process that holds the namespace, and answers where the namespace is. It ends with the
@@ -211,33 +222,14 @@ fn shared_pid_namespace(
     Ok(PathBuf::from(format!("/proc/{pid}/ns/pid")))
 }
 
-/// Ends the process that holds a shared pid namespace, if a killed node had it made and not yet put into the cgroup.
-pub fn end_pid_namespace(task_dir: &Path) {
-    let pid_file = task_dir.join(PAUSE_PID);
-    let pid = std::fs::read_to_string(&pid_file).ok();
-    let Some(pid) = pid.and_then(|pid| pid.trim().parse::<i32>().ok()) else {
-        return;
-    };
-    // The number may be another process's by now: this one was told the file's name.
-    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let name = pid_file.as_os_str().as_encoded_bytes();
-    if command.split(|b| *b == 0).any(|word| word == name) {
-        // Gone already is what is wanted.
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGKILL,
-        );
-    }
-}
-
-fn limits(spec: &node::TaskSpec) -> TaskLimits {
+fn limits(spec: &node::TaskSpec, pids_max: u64) -> TaskLimits {
     TaskLimits {
         memory_bytes: (spec.memory_mib > 0).then_some(spec.memory_mib * MIB),
         cpu_shares: Some(spec.cpu_units.max(2)),
         cpu_quota: spec
             .enforce_cpu_quota
             .then(|| CpuQuota::of_cpu_units(spec.cpu_units)),
-        pids_max: Some(TASK_PIDS_MAX),
+        pids_max: Some(pids_max),
     }
 }
 
@@ -269,8 +261,13 @@ fn spawn_shim(host: &Host, task_dir: &Path) -> Result<(), StartError> {
     if output.status.success() {
         return Ok(());
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = match said.trim() {
+        // Killed, as a rule: what dies by itself says why.
+        "" => output.status.to_string(),
+        said => said.to_owned(),
+    };
     Err(StartError::task(format!(
-        "the task's supervisor did not start: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
+        "the task's supervisor did not start: {why}"
     )))
 }

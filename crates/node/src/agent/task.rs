@@ -13,16 +13,21 @@ use neargate_files::private;
 use neargate_files::tree::remove_tree;
 use neargate_node_api as node;
 use neargate_node_api::{ContainerObserved, TaskObserved, TaskPhase};
+use neargate_shim::claim::Claim;
 use neargate_shim::protocol::{Event, Request};
 use neargate_shim::state::{ShimState, TaskPhase as ShimPhase};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
+use super::adopt::{self, Found};
 use super::shim_link::ShimLink;
 use super::start::{self, StartError};
-use super::{Host, files, now_millis};
+use super::{Host, files, now_millis, strays};
 
 /// 128 + SIGKILL.
 const KILLED_EXIT_CODE: i32 = 137;
+/// Why a task ended whose shim was killed.
+const SHIM_KILLED: &str = "the supervisor of the task was killed, and its containers with it";
 /// How long a task that has ended waits with its last state for its last lines: a flood's, to a busy disk.
 const LOGS_BEFORE_STOPPED: Duration = Duration::from_secs(10);
 
@@ -55,6 +60,10 @@ pub struct TaskActor {
         mpsc::UnboundedSender<super::logs::Ack>,
         mpsc::UnboundedReceiver<super::logs::Ack>,
     ),
+    /// Its shim was killed, and may have left processes that no control group has.
+    shim_killed: bool,
+    /// Keeps another shim from beginning where one was killed.
+    claim: Option<Claim>,
 }
 
 /// How a task comes to its actor.
@@ -84,6 +93,9 @@ impl TaskActor {
             report,
             wanted: receiver,
             acks: mpsc::unbounded_channel(),
+            // Nothing runs that should: its shim did not end in order.
+            shim_killed: matches!(entry, Entry::Ended),
+            claim: None,
         };
         TaskHandle {
             wanted: sender,
@@ -142,11 +154,11 @@ impl TaskActor {
         }
         let (host, task_id, spec) = (self.host.clone(), self.task_id.clone(), self.spec.clone());
         let launched = tokio::task::spawn_blocking(move || {
-            start::launch(&host, &task_id, &spec, &images).map(|()| images)
+            start::launch(&host, &task_id, &spec, &images).map(|said| (said, images))
         })
         .await;
-        let images = match launched {
-            Ok(Ok(images)) => images,
+        let (said, images) = match launched {
+            Ok(Ok(launched)) => launched,
             Ok(Err(error)) => return self.fail(&error),
             Err(_) => {
                 return self.fail(&StartError::task(
@@ -154,13 +166,23 @@ impl TaskActor {
                 ));
             }
         };
-        match ShimLink::connect(&self.dir()).await {
-            Ok(link) => self.supervise(link).await,
-            Err(error) => self.fail(&StartError::task(format_args!(
-                "the task's supervisor is gone: {error}"
-            ))),
+        match adopt::find_shim(&self.dir()).await {
+            Found::Running(link) => self.supervise(link).await,
+            Found::Ended(claim) => {
+                self.claim = claim;
+                self.shim_killed = true;
+                match said {
+                    Err(error) if !self.has_begun() => self.fail(&error),
+                    _ => self.shim_lost(),
+                }
+            }
         }
         drop(images);
+    }
+
+    /// Whether the shim came so far as to say what it does.
+    fn has_begun(&self) -> bool {
+        matches!(ShimState::read(&self.dir()), Ok(Some(_)))
     }
 
     /// Images and network, at the same time. `None`: the task is not wanted any more.
@@ -213,6 +235,8 @@ impl TaskActor {
             return self.shim_lost();
         }
         let mut stop_sent = false;
+        // When the task must have ended by itself, and whether it had to be ended.
+        let (mut overdue, mut ended_by_us) = (None, false);
         let storage = self.host.storage.clone();
         // For what its processes have open; without it the rest is counted.
         let cgroup = self.host.cgroups.task(&self.task_id).ok();
@@ -231,11 +255,15 @@ impl TaskActor {
                     return self.shim_lost();
                 }
                 stop_sent = true;
+                overdue.get_or_insert_with(|| Instant::now() + self.time_to_stop());
             }
             tokio::select! {
                 event = link.next_event() => match event {
                     Ok(Some(Event::State { state })) => {
                         self.take_over(&state, stop_sent);
+                        if state.task.phase == ShimPhase::Stopping {
+                            overdue.get_or_insert_with(|| Instant::now() + self.time_to_stop());
+                        }
                         if state.task.phase == ShimPhase::Stopped {
                             self.finish(link).await;
                             return;
@@ -263,6 +291,15 @@ impl TaskActor {
                     }
                     stop_sent = true;
                 }
+                () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
+                    if ended_by_us {
+                        return self.shim_lost();
+                    }
+                    tracing::warn!(task = self.task_id, "a task does not end in time and is killed");
+                    self.kill_processes().await;
+                    ended_by_us = true;
+                    overdue = Some(Instant::now() + super::STOP_GRACE);
+                }
                 Some(ack) = self.acks.1.recv() => {
                     let request = Request::AckLogs { container: ack.container, next_sequence: ack.next_sequence };
                     if link.send(&request).await.is_err() {
@@ -274,6 +311,25 @@ impl TaskActor {
                     return std::future::pending().await;
                 },
             }
+        }
+    }
+
+    /// How long a task may take to end: its containers stop one after the other if each depends on the next.
+    fn time_to_stop(&self) -> Duration {
+        let secs = |c: &node::Container| u64::from(c.stop_timeout_secs);
+        super::STOP_GRACE + Duration::from_secs(self.spec.containers.iter().map(secs).sum())
+    }
+
+    /// Ends the task's processes, whatever its shim does and whatever they did to themselves.
+    async fn kill_processes(&self) {
+        let (cgroups, task_id) = (self.host.cgroups.clone(), self.task_id.clone());
+        let killed = tokio::task::spawn_blocking(move || cgroups.task(&task_id)?.kill_all()).await;
+        if !matches!(killed, Ok(Ok(()))) {
+            tracing::error!(
+                task = self.task_id,
+                ?killed,
+                "a task's processes cannot be ended"
+            );
         }
     }
 
@@ -317,6 +373,7 @@ impl TaskActor {
     /// The shim was killed: its containers are orphans, whose exit codes nobody will learn.
     fn shim_lost(&mut self) {
         tracing::error!(task = self.task_id, "the supervisor of a task is gone");
+        self.shim_killed = true;
         self.report = report_of_ended(&self.dir(), self.report.clone());
         self.publish();
     }
@@ -339,6 +396,9 @@ impl TaskActor {
     }
 
     async fn remove_everything(&mut self) {
+        if self.shim_killed {
+            end_strays(&self.host, &self.task_id).await;
+        }
         remove_host_state(&self.host, &self.task_id).await;
     }
 
@@ -356,6 +416,16 @@ impl TaskActor {
         }
         self.host.reports.remove(&self.report.task_arn);
         self.host.forgotten(&self.task_id);
+    }
+}
+
+/// Ends what was started for a task and is in no control group yet, so that nothing of it comes back once its groups are
+/// removed. For a task whose shim was killed.
+pub async fn end_strays(host: &Arc<Host>, task_id: &str) {
+    let (dir, runtime_root) = (host.paths.task(task_id), host.paths.runtime_root());
+    let ended = tokio::task::spawn_blocking(move || strays::end(&dir, &runtime_root)).await;
+    if let Err(error) = ended {
+        tracing::error!(task = task_id, %error, "a task's last processes were not looked for");
     }
 }
 
@@ -405,13 +475,14 @@ pub async fn remove_host_state(host: &Arc<Host>, task_id: &str) {
     }
 }
 
-/// The OCI runtime's state of containers that it did not delete itself (after a kill of the shim).
+/// The OCI runtime's state of containers that it did not delete itself (after a kill of the shim), and the copy of a
+/// bundle, which begins with another word, of a runtime that was killed.
 fn remove_runtime_state(host: &Host, task_id: &str, problems: &mut Vec<String>) {
     let entries = std::fs::read_dir(host.paths.runtime_root())
         .into_iter()
         .flatten()
         .flatten();
-    for entry in entries.filter(|e| e.file_name().to_string_lossy().starts_with(task_id)) {
+    for entry in entries.filter(|e| e.file_name().to_string_lossy().contains(task_id)) {
         problems.extend(remove_tree(&entry.path()).err().map(|e| e.to_string()));
     }
 }
@@ -476,15 +547,22 @@ pub fn report_of_ended(task_dir: &std::path::Path, mut report: TaskObserved) -> 
         }
     }
     if report.stop_code.is_empty() {
-        report.stop_code = StopCode::EssentialContainerExited.as_str().to_owned();
-        report.stopped_reason = "Essential container in task exited".to_owned();
+        let (code, what) = match report.started_at {
+            0 => (StopCode::TaskFailedToStart, "InternalError"),
+            _ => (
+                StopCode::EssentialContainerExited,
+                "Essential container in task exited",
+            ),
+        };
+        report.stop_code = code.as_str().to_owned();
+        report.stopped_reason = format!("{what}: {SHIM_KILLED}");
     }
     for container in &mut report.containers {
         if container.last_status != ContainerStatus::Stopped.as_str() {
             container.last_status = ContainerStatus::Stopped.as_str().to_owned();
-            container.exit_code = Some(KILLED_EXIT_CODE);
-            container.reason =
-                "ContainerRuntimeError: the supervisor of the task was killed, and its containers with it".to_owned();
+            // One that never ran has no code.
+            container.exit_code = (container.started_at > 0).then_some(KILLED_EXIT_CODE);
+            container.reason = format!("ContainerRuntimeError: {SHIM_KILLED}");
         }
     }
     report.execution_stopped_at = now_millis();

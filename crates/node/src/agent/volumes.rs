@@ -16,6 +16,9 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use super::bundle::{Prepared, TaskDir};
 use super::start::StartError;
 
+/// Images declare a handful. What an image that declares more of them asks for is not made.
+const MAX_DECLARED: usize = 1000;
+
 /// Fills the volumes that a container is the first to use. Nothing of the task runs yet, so the trees stand still.
 pub fn fill(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> Result<(), StartError> {
     let name = &prepared.container.name;
@@ -32,6 +35,30 @@ pub fn fill(dir: &TaskDir<'_>, prepared: &Prepared<'_>) -> Result<(), StartError
             let reason = format!("CannotCreateVolumeError: {}: {error}", mount.container_path);
             StartError::container(name, reason)
         })?;
+    }
+    Ok(())
+}
+
+/// Makes the directories of `VOLUME` that the image lacks, as Docker does: programs write there without a second thought.
+/// Never outside of the image, whatever links it holds.
+pub fn make_declared(prepared: &Prepared<'_>) -> Result<(), StartError> {
+    let volumes = &prepared.image.config.volumes;
+    make_missing(&prepared.rootfs, volumes.iter().take(MAX_DECLARED)).map_err(|error| {
+        let reason = format!("CannotCreateContainerError: a volume of the image: {error}");
+        StartError::container(&prepared.container.name, reason)
+    })
+}
+
+fn make_missing<'a>(
+    rootfs: &Path,
+    paths: impl Iterator<Item = &'a String>,
+) -> Result<(), pathrs::error::Error> {
+    let root = pathrs::Root::open(rootfs)?;
+    for path in paths {
+        // A file or a link is left as it is: the image means something by it.
+        if root.resolve(path).is_err() {
+            root.mkdir_all(path, &fs::Permissions::from_mode(0o755))?;
+        }
     }
     Ok(())
 }
@@ -192,6 +219,33 @@ mod tests {
                 "{inside}"
             );
         }
+    }
+
+    #[test]
+    fn declared_places_that_the_image_lacks_are_made_in_it() {
+        let dir = tree();
+        let rootfs = dir.path().join("rootfs");
+        fs::create_dir(dir.path().join("secret")).expect("made");
+        symlink("../../secret", rootfs.join("up")).expect("linked");
+        let paths = [
+            "/var/lib/new",
+            "/data",
+            "/data/sub/seed",
+            "/up/in",
+            "relative",
+        ];
+        let paths = paths.map(str::to_owned);
+        make_missing(&rootfs, paths.iter()).expect("made");
+        assert_eq!(mode_of(&rootfs.join("var/lib/new")), 0o755);
+        assert_eq!(mode_of(&rootfs.join("data")), 0o750, "as the image has it");
+        assert!(rootfs.join("data/sub/seed").is_file());
+        assert!(
+            rootfs.join("secret/in").is_dir(),
+            "where the link leads in the image"
+        );
+        assert!(rootfs.join("relative").is_dir());
+        let outside = fs::read_dir(dir.path().join("secret")).expect("listed");
+        assert_eq!(outside.count(), 0);
     }
 
     #[test]

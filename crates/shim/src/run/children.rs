@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use super::Shim;
 use super::runtime;
+use super::terminal::Console;
 use neargate_planner::supervision::Event;
 
 /// Ends that came before the pid file that explains them was read; the oldest are forgotten.
@@ -16,6 +17,7 @@ pub(super) enum Job {
         container: usize,
         stdout: OwnedFd,
         stderr: OwnedFd,
+        console: Option<Console>,
     },
     /// A `run` that took too long.
     AbortedRun,
@@ -144,7 +146,8 @@ impl Shim {
                 container,
                 stdout,
                 stderr,
-            }) => self.run_ended(container, code, stdout, stderr),
+                console,
+            }) => self.run_ended(container, code, stdout, stderr, console),
             Some(Job::DeleteBeforeRun { container }) => self.start(container, false),
             Some(Job::Container { container }) => self.container_exited(container, code),
             Some(Job::HealthExec {

@@ -12,7 +12,7 @@ mod terminal;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use neargate_planner::supervision::{self, Action, Event, Moment, TaskPlan, TaskState};
 use nix::sys::signal::{SigSet, Signal};
@@ -48,6 +48,8 @@ struct Container {
 }
 
 pub(crate) struct Shim {
+    /// Absolute; our working directory too.
+    task_dir: PathBuf,
     spec: ShimSpec,
     plan: TaskPlan,
     state: TaskState,
@@ -85,6 +87,7 @@ impl Shim {
         let control =
             ControlServer::listen(&poller, containers.len()).map_err(ShimError::io("shim.sock"))?;
         Ok(Self {
+            task_dir,
             state: TaskState::new(&plan),
             published: Published::new(containers.len()),
             containers,
@@ -156,13 +159,6 @@ impl Shim {
                 self.children.abort_health_check(container, check);
             }
             Action::TaskEnded => self.published.ended_at = Some(wall_millis()),
-        }
-    }
-
-    fn signal(&self, container: usize, signal: i32) {
-        if let Some(process) = self.containers[container].process {
-            // It is our child and not reaped, so the pid is still its own.
-            children::kill(process.pid, signal);
         }
     }
 

@@ -397,7 +397,7 @@ fn make_bundle(bundle: &Path, id: &str, args: &[&str]) {
         .expect("permissions");
     for applet in [
         "sh", "sleep", "echo", "cat", "seq", "true", "false", "yes", "head", "tail", "test",
-        "touch", "env", "rm", "ls", "stty",
+        "touch", "env", "rm", "ls", "stty", "tty",
     ] {
         symlink("busybox", bin.join(applet)).expect("an applet");
     }
