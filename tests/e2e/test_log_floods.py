@@ -22,7 +22,7 @@ def logged(group: str, **options) -> dict:
 @pytest.fixture(scope="module")
 def floods(tasks) -> list[str]:
     """Tasks that flood their logs: the reader's way is full before anybody else comes."""
-    arns = [tasks.start(tasks.register(tasks.container("yes", **logged("/flood", mode=mode, **options))))
+    arns = [tasks.start(tasks.register(tasks.container("yes", stopTimeout=2, **logged("/flood", mode=mode, **options))))
             for mode, options in [("blocking", {}), ("non-blocking", {"max-buffer-size": "16k"}), ("non-blocking", {"max-buffer-size": "50g"})]]
     for arn in arns:
         tasks.wait(arn, "RUNNING")

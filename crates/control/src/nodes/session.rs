@@ -338,3 +338,80 @@ fn task_arn_of_key(key: &str) -> Option<String> {
             .to_string()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn parts(desired: node::Desired) -> Vec<node::Desired> {
+        let (outbound, mut messages) = mpsc::channel(16);
+        send_desired(&outbound, desired)
+            .await
+            .expect("an open channel");
+        drop(outbound);
+        let mut parts = Vec::new();
+        while let Some(message) = messages.recv().await {
+            match message.expect("no error").message {
+                Some(ToNode::Desired(part)) => parts.push(part),
+                other => panic!("another message: {other:?}"),
+            }
+        }
+        parts
+    }
+
+    #[tokio::test]
+    async fn a_state_of_many_tasks_comes_in_parts() {
+        for (full, more) in [(true, [true, true, false]), (false, [false; 3])] {
+            let parts = parts(node::Desired {
+                full,
+                version: 7,
+                tasks: vec![node::TaskDesired::default(); 2 * node::MAX_TASKS + 1],
+                network_policy: Some(node::NetworkPolicy::default()),
+                ..Default::default()
+            })
+            .await;
+            let tasks: Vec<usize> = parts.iter().map(|part| part.tasks.len()).collect();
+            assert_eq!(tasks, [node::MAX_TASKS, node::MAX_TASKS, 1]);
+            assert!(parts.iter().map(|part| part.more).eq(more), "{parts:?}");
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part.full == full && part.version == 7)
+            );
+            assert!(
+                parts[0].network_policy.is_some(),
+                "before the tasks that need it"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_node_would_not_take_is_left_out() {
+        let rule = node::SecurityGroupRule {
+            protocol: 6,
+            peer: Some(node::security_group_rule::Peer::Cidr(
+                "0.0.0.0/0".to_owned(),
+            )),
+            ..Default::default()
+        };
+        let group = node::SecurityGroup {
+            group_id: "sg-1".to_owned(),
+            ingress: vec![rule; 1_000_000],
+            ..Default::default()
+        };
+        let policy = node::NetworkPolicy {
+            groups: vec![group],
+            ..Default::default()
+        };
+        let parts = parts(node::Desired {
+            tasks: vec![node::TaskDesired::default()],
+            network_policy: Some(policy),
+            dns_records: Some(node::DnsRecords::default()),
+            ..Default::default()
+        })
+        .await;
+        assert_eq!(parts.len(), 1);
+        assert!(parts[0].network_policy.is_none() && parts[0].dns_records.is_some());
+        assert_eq!(parts[0].tasks.len(), 1);
+    }
+}

@@ -12,8 +12,9 @@ use crate::journal;
 use crate::spec::{LogMode, LogSpec};
 use crate::spool::{Batch, SpoolWriter, record_bytes};
 
-/// Mode blocking: the container waits while this much is not acknowledged.
-const BLOCKING_BUFFER_BYTES: u64 = 16 * 1024 * 1024;
+/// Mode blocking: the container waits while this much is not acknowledged. Seconds of a flood of short lines, since its
+/// task's end waits for them to be stored.
+const BLOCKING_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
 /// Mode non-blocking: `max-buffer-size` has no limit of its own, and the buffer lies on the machine's disk. More than
 /// twice what AWS recommends for floods (25 MiB).
 const MAX_BUFFER_BYTES: u64 = 64 * 1024 * 1024;
