@@ -183,8 +183,8 @@ def milliseconds(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
-def wrk(url, close):
-    arguments = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{SECONDS}s", "--latency", url]
+def wrk(url, close, *more):
+    arguments = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{SECONDS}s", "--latency", *more, url]
     if close:
         arguments += ["-H", "Connection: close"]
     text = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
@@ -282,4 +282,5 @@ def main():
         (ROOT / "target/bench-lb.json").write_text(json.dumps(results, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -57,13 +57,13 @@ pub fn binds(run: &Path, layout: &Layout, cpu_units: u64) -> io::Result<Vec<Bind
             texts.push((PathBuf::from(ONLINE), online(shown)));
         }
     }
-    fs::create_dir_all(&dir)?;
+    neargate_files::private::make_dir(&dir)?;
     texts
         .into_iter()
         .map(|(destination, text)| {
             let source = dir.join(destination.file_name().unwrap_or_default());
             if !source.exists() {
-                super::files::replace(&source, text.as_bytes())?;
+                neargate_files::replace_unsynced(&source, text.as_bytes())?;
                 // For every user of a container, whatever our umask is.
                 fs::set_permissions(&source, fs::Permissions::from_mode(0o444))?;
             }
