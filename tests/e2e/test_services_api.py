@@ -93,7 +93,7 @@ def test_a_client_token_stands_for_one_request(services, definition):
      "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."),
     ({"deploymentConfiguration": {"minimumHealthyPercent": 0, "maximumPercent": 100},
       "availabilityZoneRebalancing": "ENABLED"},
-     "Availability Zone rebalancing needs the ECS deployment controller and a maximumPercent above 100."),
+     "Availability Zone Rebalancing does not support maximumPercent <= 100 % as deployment configuration."),
     ({"schedulingStrategy": "DAEMON"},
      "The daemon scheduling strategy does not support a desired count for services. Remove the desired count value and try again"),
     ({"schedulingStrategy": "DAEMON", "desiredCount": None, "deploymentConfiguration": {"maximumPercent": 150}},

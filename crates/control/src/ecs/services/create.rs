@@ -263,19 +263,32 @@ fn zone_rebalancing(
     controller: Controller,
     configuration: &DeploymentConfiguration,
 ) -> Result<bool, ApiError> {
-    let possible = controller == Controller::Ecs && configuration.maximum_percent != Some(100);
+    let possible = check_rebalancing(controller, configuration);
     match request.availability_zone_rebalancing {
-        Some(AvailabilityZoneRebalancing::Enabled) if !possible => Err(cannot_rebalance()),
-        Some(AvailabilityZoneRebalancing::Enabled) => Ok(true),
+        Some(AvailabilityZoneRebalancing::Enabled) => possible.map(|()| true),
         Some(AvailabilityZoneRebalancing::Disabled) => Ok(false),
-        None => Ok(possible),
+        None => Ok(possible.is_ok()),
     }
 }
 
-pub(super) fn cannot_rebalance() -> ApiError {
-    errors::invalid_parameter(
-        "Availability Zone rebalancing needs the ECS deployment controller and a maximumPercent above 100.",
-    )
+/// Rebalancing starts a task before it stops one, and leaves external deployments alone.
+pub(super) fn check_rebalancing(
+    controller: Controller,
+    configuration: &DeploymentConfiguration,
+) -> Result<(), ApiError> {
+    let refused = |what: &str| {
+        Err(errors::invalid_parameter(format!(
+            "Availability Zone Rebalancing does not support {what}."
+        )))
+    };
+    match controller {
+        Controller::CodeDeploy => refused("CODE_DEPLOY as deployment controller"),
+        Controller::External => refused("EXTERNAL as deployment controller"),
+        Controller::Ecs if configuration.maximum_percent == Some(100) => {
+            refused("maximumPercent <= 100 % as deployment configuration")
+        }
+        Controller::Ecs => Ok(()),
+    }
 }
 
 pub(super) fn controller_of(given: Option<&DeploymentController>) -> Controller {

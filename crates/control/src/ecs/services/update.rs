@@ -6,7 +6,7 @@ use neargate_aws_wire::service::RequestContext;
 
 use super::board::ServiceBoard;
 use super::config::{Given, Place};
-use super::create::{cannot_rebalance, controller_of, count_of, grace_period, propagate_tags};
+use super::create::{check_rebalancing, controller_of, count_of, grace_period, propagate_tags};
 use super::deployments::Begin;
 use super::records::{Controller, RevisionConfig, ServiceRecord, ServiceStatus};
 use super::{controllers, deployment_configuration, describe, find, load_balancers};
@@ -142,9 +142,8 @@ fn apply(request: &UpdateServiceRequest, record: &mut ServiceRecord) -> Result<(
     if let Some(rebalancing) = request.availability_zone_rebalancing {
         record.zone_rebalancing = rebalancing == AvailabilityZoneRebalancing::Enabled;
     }
-    let no_room = record.deployment_configuration.maximum_percent == Some(100);
-    if record.zone_rebalancing && (no_room || record.controller != Controller::Ecs) {
-        return Err(cannot_rebalance());
+    if record.zone_rebalancing {
+        check_rebalancing(record.controller, &record.deployment_configuration)?;
     }
     Ok(())
 }
