@@ -167,6 +167,29 @@ def test_a_slow_start_has_its_grace(scaled, services):
     services.delete(name)
 
 
+def test_what_starts_slowly_starts_at_every_time_scale(world, layout, tmp_path, pool):
+    """Without a grace period: its load balancer's and its container's checks just let it come up when time is real."""
+
+    def comes_up(place: int, scale: int) -> None:
+        server = Server(tmp_path / f"scale-{scale}", "--create-repositories-on-push", "--time-scale", str(scale))
+        images.push(layout, server.address, "base:1")
+        services = Services(Tasks(server, fresh_account(), IMAGE))
+        # Checked at 0, 5, 10 and 15 s: unhealthy, if it is, with the fourth.
+        balancer = Balancer(server, services, 18190 + place, HealthCheckIntervalSeconds=5, UnhealthyThresholdCount=4)
+        slow = services.definition("sleep 12; " + APP)
+        behind = balanced(services, balancer, 1, slow, healthCheckGracePeriodSeconds=0)
+        # The same of the container's: checked at 5, 10 and 15 s.
+        check = {"command": ["CMD", "test", "-e", "/www/up/index.html"], "interval": 5, "retries": 3}
+        checked = services.create(services.definition("sleep 12; " + APP, healthCheck=check), 1)["serviceName"]
+        for name in (behind, checked):
+            service = services.stable(name)
+            started = [m for m in messages(service) if "has started" in m]
+            assert len(started) == 1 and services.stopped(name) == [], (scale, messages(service))
+        assert server.stop() == 0
+
+    list(pool.map(comes_up, range(3), (1, 10, 60)))
+
+
 def test_a_version_that_fails_its_checks_rolls_back_without_a_failed_request(scaled, services):
     balancer = Balancer(scaled, services, 18085)
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}

@@ -119,6 +119,10 @@ fn health_check(
         healthy_threshold: check.healthy_threshold,
         unhealthy_threshold: check.unhealthy_threshold,
         matcher: check.matcher.clone().unwrap_or_default(),
+        // What a program is given to come up is not shortened either: as long as so many checks take at AWS.
+        first_verdict_millis: u64::from(check.unhealthy_threshold.saturating_sub(1))
+            * u64::from(check.interval_secs)
+            * 1000,
     }
 }
 

@@ -386,18 +386,22 @@ fn a_group_without_listener_is_left_out() {
 }
 
 #[test]
-fn intervals_follow_the_clock_and_timeouts_do_not() {
+fn intervals_follow_the_clock_and_what_targets_are_given_does_not() {
     for (name, time_scale, want) in [
-        ("real time", 1, (30_000, 5_000)),
-        ("faster", 60, (500, 5_000)),
-        ("not too fast", 10_000, (100, 5_000)),
+        ("real time", 1, (30_000, 5_000, 30_000)),
+        ("faster", 60, (500, 5_000, 30_000)),
+        ("not too fast", 10_000, (100, 5_000, 30_000)),
     ] {
         let mut world = World::new();
         world.time_scale = time_scale;
         let table = world.table();
         let check = table.target_groups[0].health_check.clone().expect("one");
         assert_eq!(
-            (check.interval_millis, check.timeout_millis),
+            (
+                check.interval_millis,
+                check.timeout_millis,
+                check.first_verdict_millis
+            ),
             want,
             "{name}"
         );

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Makes a connection from within a network namespace, whose name is empty for the machine's own.
 pub type Connect = Arc<dyn Fn(Arc<str>, SocketAddr) -> Connecting + Send + Sync>;
@@ -174,14 +174,16 @@ struct Follow {
 impl Follow {
     async fn run(mut self) {
         // AWS: the interval is from start to start. A check that outlasts it delays the next one.
+        let began = Instant::now();
         let mut starts = tokio::time::interval(self.check.interval);
         starts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             starts.tick().await;
             let outcome = probe::probe(&self.check, &self.connect).await;
-            let verdict = self
-                .progress
-                .see(outcome, self.check.thresholds, self.check.network);
+            let is_young = began.elapsed() < self.check.first_verdict;
+            let verdict =
+                self.progress
+                    .see(outcome, self.check.thresholds, self.check.network, is_young);
             let Some(verdict) = verdict else { continue };
             let table = self.current.load();
             let Some((group, target)) = find(&table, &self.name) else {

@@ -41,6 +41,8 @@ pub struct Check {
     pub interval: Duration,
     pub timeout: Duration,
     pub thresholds: Thresholds,
+    /// How long a target that has never been healthy is given to become it.
+    pub first_verdict: Duration,
     pub matcher: Matcher,
     /// Of a network load balancer.
     pub network: bool,
@@ -163,6 +165,7 @@ fn check(group: &TargetGroup, target: &Target, origin: &Endpoint) -> Check {
             healthy: config.healthy_threshold.max(1),
             unhealthy: config.unhealthy_threshold.max(1),
         },
+        first_verdict: Duration::from_millis(config.first_verdict_millis),
         matcher: Matcher::parse(&config.matcher, code),
         network,
     }

@@ -115,12 +115,13 @@ impl Progress {
         }
     }
 
-    /// Counts one result. What is returned is the target's state now, if it or its reason may be new.
+    /// Counts one result. One that has never been healthy and `is_young` may still be coming up. What is returned is the target's state now, if it or its reason may be new.
     pub fn see(
         &mut self,
         outcome: Outcome,
         thresholds: Thresholds,
         network: bool,
+        is_young: bool,
     ) -> Option<Verdict> {
         if outcome == Outcome::Passed {
             self.failures = 0;
@@ -138,7 +139,8 @@ impl Progress {
         }
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
-        if self.health != Health::Unhealthy && self.failures < thresholds.unhealthy {
+        let comes_up = self.health == Health::Initial && is_young;
+        if self.health != Health::Unhealthy && (self.failures < thresholds.unhealthy || comes_up) {
             return None;
         }
         self.health = Health::Unhealthy;

@@ -107,7 +107,7 @@ fn states_change_by_the_documented_thresholds() {
         let mut progress = Progress::from(from);
         let mut got = Vec::new();
         for (at, outcome) in outcomes.iter().enumerate() {
-            if let Some(verdict) = progress.see(*outcome, thresholds, network) {
+            if let Some(verdict) = progress.see(*outcome, thresholds, network, false) {
                 assert_eq!(
                     verdict.health == Health::Healthy,
                     verdict.reason.is_empty(),
@@ -119,6 +119,60 @@ fn states_change_by_the_documented_thresholds() {
         let want: Vec<_> = want
             .into_iter()
             .map(|(at, reason, text)| (at, reason, text.to_owned()))
+            .collect();
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+#[test]
+fn a_target_that_comes_up_is_given_its_time() {
+    use Outcome::{Failed, Passed};
+    let thresholds = Thresholds {
+        healthy: 2,
+        unhealthy: 2,
+    };
+    // Each check with whether the target is still young.
+    for (name, from, checks, want) in [
+        (
+            "too late",
+            Health::Initial,
+            &[
+                (Failed, true),
+                (Failed, true),
+                (Failed, true),
+                (Failed, false),
+            ][..],
+            &[None, None, None, Some(Health::Unhealthy)][..],
+        ),
+        (
+            "just in time",
+            Health::Initial,
+            &[
+                (Failed, true),
+                (Failed, true),
+                (Failed, true),
+                (Passed, false),
+            ],
+            &[None, None, None, Some(Health::Healthy)],
+        ),
+        (
+            "it was healthy once",
+            Health::Healthy,
+            &[(Failed, true), (Failed, true)],
+            &[None, Some(Health::Unhealthy)],
+        ),
+        (
+            "it came up, and went down",
+            Health::Initial,
+            &[(Passed, true), (Failed, true), (Failed, true)],
+            &[Some(Health::Healthy), None, Some(Health::Unhealthy)],
+        ),
+    ] {
+        let mut progress = Progress::from(from);
+        let got: Vec<_> = checks
+            .iter()
+            .map(|(outcome, young)| progress.see(*outcome, thresholds, false, *young))
+            .map(|verdict| verdict.map(|verdict| verdict.health))
             .collect();
         assert_eq!(got, want, "{name}");
     }
