@@ -1,4 +1,4 @@
-//! Time that stands until a test moves it.
+//! Time that stands until a test moves it, forward or back: as a server finds it that has been started anew.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::Clock;
 
 pub struct TestClock {
     now: AtomicI64,
+    began: AtomicI64,
     moved: Notify,
     /// AWS's seconds that pass in one.
     scale: u32,
@@ -20,6 +21,7 @@ impl TestClock {
     pub fn new(now: Timestamp, scale: u32) -> Self {
         Self {
             now: AtomicI64::new(now.0),
+            began: AtomicI64::new(now.0),
             moved: Notify::new(),
             scale,
         }
@@ -30,12 +32,23 @@ impl TestClock {
         self.now.fetch_add(millis, Ordering::SeqCst);
         self.moved.notify_waiters();
     }
+
+    /// The machine's clock is set, and the server starts anew.
+    pub fn restart_at(&self, now: Timestamp) {
+        self.now.store(now.0, Ordering::SeqCst);
+        self.began.store(now.0, Ordering::SeqCst);
+        self.moved.notify_waiters();
+    }
 }
 
 #[async_trait]
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn began(&self) -> Timestamp {
+        Timestamp(self.began.load(Ordering::SeqCst))
     }
 
     fn scaled(&self, duration: Duration) -> Duration {

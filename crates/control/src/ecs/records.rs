@@ -14,6 +14,8 @@ use neargate_domain::{Scope, Timestamp};
 use neargate_planner::services::{LeaveReason, Noted};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Clock;
+
 /// Tags by key, in the order of their keys.
 pub type Tags = BTreeMap<String, String>;
 
@@ -144,6 +146,15 @@ pub struct TaskTargetRecord {
     pub deregistered_at: Option<Timestamp>,
     /// When its deregistration delay is over.
     pub drained_at: Option<Timestamp>,
+}
+
+impl TaskTargetRecord {
+    /// When its deregistration delay is over by a clock that may have been set back since it began.
+    pub fn drained_by(&self, clock: &dyn Clock) -> Option<Timestamp> {
+        let end = self.drained_at?;
+        let since = self.deregistered_at.unwrap_or(end);
+        Some(clock.end_of_wait(since, end))
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

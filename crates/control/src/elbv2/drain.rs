@@ -116,6 +116,7 @@ impl Draining {
             .copied()
             .unwrap_or_default();
         let millis = state.clock().scaled(delay).as_millis();
+        let since = state.clock().past(since);
         since.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX))
     }
 

@@ -39,7 +39,8 @@ impl NodeControl {
                     .stopped_at
                     .filter(|_| task.record.last_status == TaskStatus::Stopped);
                 if ended.is_some_and(|at| {
-                    u128::try_from(now.millis_since(at)).is_ok_and(|age| age > life)
+                    u128::try_from(now.millis_since(self.state.clock().past(at)))
+                        .is_ok_and(|age| age > life)
                 }) {
                     self.remove(&task).await?;
                 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Lines that wait for the writer. About two seconds of a busy machine.
 const QUEUE_LINES: usize = 32 * 1024;
@@ -132,12 +132,10 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self, messages: &Receiver<Message>) {
-        let mut next_flush = SystemTime::now() + FLUSH_EVERY;
+        let mut next_flush = Instant::now() + FLUSH_EVERY;
         loop {
-            let wait = next_flush
-                .duration_since(SystemTime::now())
-                .unwrap_or_default();
-            match messages.recv_timeout(wait.min(FLUSH_EVERY)) {
+            let wait = next_flush.saturating_duration_since(Instant::now());
+            match messages.recv_timeout(wait) {
                 Ok(Message::Line {
                     load_balancer,
                     node,
@@ -152,9 +150,9 @@ impl Writer {
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if next_flush <= SystemTime::now() {
+            if next_flush <= Instant::now() {
                 self.flush();
-                next_flush = SystemTime::now() + FLUSH_EVERY;
+                next_flush = Instant::now() + FLUSH_EVERY;
             }
         }
     }

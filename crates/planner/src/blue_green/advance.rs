@@ -16,7 +16,7 @@ pub fn advance(settings: &Settings, progress: &Progress, seen: &Seen, now: Times
         settings,
         seen,
         now,
-        progress: progress.clone(),
+        progress: progress.not_after(now),
         actions: Vec::new(),
         wake_at: None,
     };

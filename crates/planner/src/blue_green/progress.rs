@@ -92,6 +92,36 @@ impl Progress {
         }
     }
 
+    /// The same, but as if its latest instant were `now`, should that lie before: the clock has been set back, and a wait
+    /// would last until it has caught up. What was waited already is kept. Its beginning stays: it tells which service
+    /// deployment it is about.
+    pub(super) fn not_after(&self, now: Timestamp) -> Self {
+        let begun = self.executions.iter().map(|execution| execution.started_at);
+        let latest = begun.chain(self.shifted_at).chain([self.entered_at]).max();
+        let ahead = latest.map_or(0, |latest| latest.millis_since(now));
+        let mut moved = self.clone();
+        if ahead == 0 || self.status.is_final() {
+            return moved;
+        }
+        let executions = moved.executions.iter_mut();
+        let all = executions
+            .flat_map(|execution| {
+                let again = match &mut execution.state {
+                    HookState::CallAgain { at } => Some(at),
+                    _ => None,
+                };
+                [&mut execution.started_at, &mut execution.expires_at]
+                    .into_iter()
+                    .chain(again)
+            })
+            .chain(&mut moved.shifted_at)
+            .chain([&mut moved.entered_at]);
+        for at in all {
+            *at = at.plus_millis(-ahead);
+        }
+        moved
+    }
+
     pub fn is_rolling_back(&self) -> bool {
         self.status == Status::RollingBack
     }
@@ -252,4 +282,31 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// When to ask again although nothing changed.
     pub wake_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod clock {
+    use super::*;
+
+    #[test]
+    fn a_progress_from_the_future_goes_on_from_now() {
+        const HOUR: i64 = 3_600_000;
+        let now = Timestamp(1_800_000_000_000);
+        for by in [120_000, HOUR, 365 * 24 * HOUR] {
+            let mut progress = Progress::new(false, now.plus_millis(by - 10));
+            progress.entered_at = now.plus_millis(by - 5);
+            progress.shifted_at = Some(now.plus_millis(by));
+            let moved = progress.not_after(now);
+            assert_eq!(moved.entered_at, now.plus_millis(-5), "by {by}");
+            assert_eq!(moved.shifted_at, Some(now), "by {by}");
+            assert_eq!(moved.started_at, progress.started_at, "by {by}");
+            assert_eq!(moved.not_after(now), moved, "by {by}: once");
+            let later = now.plus_millis(by);
+            assert_eq!(
+                progress.not_after(later),
+                progress,
+                "by {by}: it is the past"
+            );
+        }
+    }
 }

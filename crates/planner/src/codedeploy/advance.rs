@@ -55,7 +55,7 @@ impl<'a> Pass<'a> {
             settings,
             seen,
             now,
-            progress: progress.clone(),
+            progress: progress.not_after(now),
             actions: Vec::new(),
             wake_at: None,
         }

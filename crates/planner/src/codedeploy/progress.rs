@@ -143,6 +143,44 @@ impl Progress {
         }
     }
 
+    /// The same, but as if its latest instant were `now`, should that lie before: the clock has been set back, and a wait
+    /// would last until it has caught up. What was waited already is kept.
+    pub(super) fn not_after(&self, now: Timestamp) -> Self {
+        let events = self.events.iter();
+        let past = events
+            .flat_map(|event| [event.started_at, event.ended_at])
+            .chain([
+                self.started_at,
+                self.completed_at,
+                self.unsteady_since,
+                self.ready_since,
+                self.termination_since,
+            ]);
+        let ahead = past
+            .flatten()
+            .max()
+            .map_or(0, |latest| latest.millis_since(now));
+        let mut moved = self.clone();
+        if ahead == 0 || self.status.is_final() {
+            return moved;
+        }
+        let events = moved.events.iter_mut();
+        let all = events
+            .flat_map(|event| [&mut event.started_at, &mut event.ended_at])
+            .chain([
+                &mut moved.started_at,
+                &mut moved.completed_at,
+                &mut moved.next_step_at,
+                &mut moved.unsteady_since,
+                &mut moved.ready_since,
+                &mut moved.termination_since,
+            ]);
+        for at in all.flatten() {
+            *at = at.plus_millis(-ahead);
+        }
+        moved
+    }
+
     pub fn event(&self, event: Event) -> Option<&EventProgress> {
         self.events.iter().find(|progress| progress.event == event)
     }
@@ -226,4 +264,34 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// When to ask again although nothing changed.
     pub wake_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod clock {
+    use super::*;
+
+    #[test]
+    fn a_progress_from_the_future_goes_on_from_now() {
+        const HOUR: i64 = 3_600_000;
+        let now = Timestamp(1_800_000_000_000);
+        for by in [120_000, HOUR, 365 * 24 * HOUR] {
+            let at = |millis: i64| Some(now.plus_millis(by + millis));
+            let mut progress = Progress::new(false);
+            progress.status = Status::InProgress;
+            progress.started_at = at(-10);
+            progress.termination_since = at(0);
+            progress.next_step_at = at(700);
+            let moved = progress.not_after(now);
+            assert_eq!(moved.termination_since, Some(now), "by {by}");
+            assert_eq!(moved.started_at, Some(now.plus_millis(-10)), "by {by}");
+            assert_eq!(moved.next_step_at, Some(now.plus_millis(700)), "by {by}");
+            assert_eq!(moved.not_after(now), moved, "by {by}: once");
+            let later = now.plus_millis(by);
+            assert_eq!(
+                progress.not_after(later),
+                progress,
+                "by {by}: it is the past"
+            );
+        }
+    }
 }

@@ -7,6 +7,7 @@ use neargate_domain::task::{HealthStatus, StopCode, TaskStatus};
 use neargate_planner::services::{EndCause, Stage, TaskView};
 use neargate_store::Revision;
 
+use crate::clock::Clock;
 use crate::ecs::keys;
 use crate::ecs::records::{ServiceTaskRecord, TaskRecord, TaskTargetRecord};
 use crate::state::Stored;
@@ -115,10 +116,11 @@ impl SeenTask {
     }
 
     /// When the next of its target groups will have let go of it.
-    pub fn next_drained(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn next_drained(&self, clock: &dyn Clock) -> Option<Timestamp> {
+        let now = clock.now();
         self.targets
             .iter()
-            .filter_map(|t| t.drained_at)
+            .filter_map(|t| t.drained_by(clock))
             .filter(|at| *at > now)
             .min()
     }

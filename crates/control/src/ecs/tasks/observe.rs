@@ -1,5 +1,7 @@
 //! What a node reports of a task, taken over into the task's record. Pure.
 
+use std::ops::RangeInclusive;
+
 use neargate_domain::Timestamp;
 use neargate_domain::task::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use neargate_node_api::{ContainerObserved, TaskObserved, TaskPhase};
@@ -20,16 +22,18 @@ pub fn apply(record: &mut TaskRecord, observed: &TaskObserved, now: Timestamp) -
     record.last_status = next;
     record.network.attachment_status =
         attachment_of(observed.phase(), record.network.attachment_status);
-    take_time(&mut record.connectivity_at, observed.connectivity_at);
-    take_time(&mut record.pull_started_at, observed.pull_started_at);
-    take_time(&mut record.pull_stopped_at, observed.pull_stopped_at);
-    take_time(&mut record.started_at, observed.started_at);
-    take_time(&mut record.stopping_at, observed.stopping_at);
+    let life = record.created_at..=now;
+    take_time(&mut record.connectivity_at, observed.connectivity_at, &life);
+    take_time(&mut record.pull_started_at, observed.pull_started_at, &life);
+    take_time(&mut record.pull_stopped_at, observed.pull_stopped_at, &life);
+    take_time(&mut record.started_at, observed.started_at, &life);
+    take_time(&mut record.stopping_at, observed.stopping_at, &life);
     take_time(
         &mut record.execution_stopped_at,
         observed.execution_stopped_at,
+        &life,
     );
-    take_time(&mut record.stopped_at, observed.stopped_at);
+    take_time(&mut record.stopped_at, observed.stopped_at, &life);
     if !observed.stop_code.is_empty() {
         // A stop that was asked for keeps its own reason: the exit of an essential container then only follows it.
         if record.stop_code.is_none() {
@@ -85,9 +89,17 @@ fn attachment_of(phase: TaskPhase, current: AttachmentStatus) -> AttachmentStatu
 }
 
 /// Times are written once: the first report of an event is the true one.
-fn take_time(field: &mut Option<Timestamp>, millis: i64) {
+/// The first time that was told. The node's clock may have been set since the task was made: what lies outside of the time
+/// that the task has been there is taken for the time of the report's arrival.
+fn take_time(field: &mut Option<Timestamp>, millis: i64, life: &RangeInclusive<Timestamp>) {
     if millis > 0 {
-        field.get_or_insert(Timestamp(millis));
+        let told = Timestamp(millis);
+        let at = if life.contains(&told) {
+            told
+        } else {
+            *life.end()
+        };
+        field.get_or_insert(at);
     }
 }
 
@@ -176,6 +188,28 @@ mod tests {
             (record.version, record.started_at),
             (version, Some(Timestamp(5)))
         );
+    }
+
+    #[test]
+    fn times_of_another_clock_are_those_of_the_reports_arrival() {
+        for (told, want) in [(5, 5), (1, 1), (9, 9), (10, 9), (i64::MAX, 9)] {
+            let mut record = fixture::task();
+            record.created_at = Timestamp(1);
+            let report = TaskObserved {
+                started_at: told,
+                ..seen(TaskPhase::Running)
+            };
+            apply(&mut record, &report, Timestamp(9));
+            assert_eq!(record.started_at, Some(Timestamp(want)), "told {told}");
+        }
+        let mut record = fixture::task();
+        record.created_at = Timestamp(8);
+        let report = TaskObserved {
+            started_at: 5,
+            ..seen(TaskPhase::Running)
+        };
+        apply(&mut record, &report, Timestamp(9));
+        assert_eq!(record.started_at, Some(Timestamp(9)), "before it was made");
     }
 
     #[test]

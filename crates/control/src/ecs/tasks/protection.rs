@@ -21,6 +21,8 @@ const MAX_DESCRIBED: usize = 100;
 /// Source: UpdateTaskProtection reference.
 const DEFAULT_MINUTES: i32 = 120;
 const MAX_MINUTES: i32 = 2880;
+/// So far in the future no protection ends, unless it was asked for before the clock was set back.
+pub const LONGEST_MILLIS: i64 = MAX_MINUTES as i64 * 60_000;
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html>
 pub async fn update(

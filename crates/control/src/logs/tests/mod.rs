@@ -36,6 +36,10 @@ impl Clock for TestClock {
         Timestamp(self.0.load(Ordering::Relaxed))
     }
 
+    fn began(&self) -> Timestamp {
+        Timestamp(NOW)
+    }
+
     async fn wait(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

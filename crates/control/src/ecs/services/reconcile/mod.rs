@@ -205,7 +205,7 @@ impl Reconciler {
         let calls = advanced.calls.clone();
         self.act(&seen, advanced, plan).await?;
         self.settle_calls(key, calls);
-        let drained = targets::next_drained(&seen, now);
+        let drained = targets::next_drained(&seen, &**self.state.clock());
         Ok(wake_at.into_iter().flatten().chain(drained).min())
     }
 }

@@ -67,7 +67,8 @@ impl Reconciler {
     fn is_over(&self, since: Option<Timestamp>, life: Duration) -> bool {
         let life = self.state.clock().scaled(life).as_millis();
         since.is_some_and(|at| {
-            u128::try_from(self.state.now().millis_since(at)).is_ok_and(|age| age > life)
+            u128::try_from(self.state.now().millis_since(self.state.clock().past(at)))
+                .is_ok_and(|age| age > life)
         })
     }
 }

@@ -18,6 +18,7 @@ use super::super::view::SeenTask;
 use super::Reconciler;
 use super::targets::target_groups;
 use crate::ec2::{self, Ec2LookupError};
+use crate::ecs::tasks::protection;
 use crate::state::StateError;
 
 impl Reconciler {
@@ -79,6 +80,13 @@ impl Reconciler {
 
     fn task(&self, seen: &SeenTask, groups: &[TaskGroup], now: Timestamp) -> TaskView {
         let mut view = seen.view.clone();
+        let clock = self.state.clock();
+        view.created_at = clock.past(view.created_at);
+        view.running_since = view.running_since.map(|since| clock.past(since));
+        // Nobody could have asked for more.
+        view.protected_until = view
+            .protected_until
+            .filter(|until| until.millis_since(now) <= protection::LONGEST_MILLIS);
         if let Some(group) = groups.iter().find(|g| g.id == view.group) {
             view.targets = group
                 .target_groups

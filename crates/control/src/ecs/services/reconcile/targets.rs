@@ -9,6 +9,7 @@ use super::super::records::{DeploymentRecord, ServiceRecord};
 use super::super::view::SeenTask;
 use super::act::Edits;
 use super::{PassError, Reconciler};
+use crate::clock::Clock;
 use crate::ecs::records::TaskTargetRecord;
 use crate::elbv2::names::parse_target_group;
 use crate::elbv2::records::TargetGroupRecord;
@@ -43,7 +44,8 @@ impl Reconciler {
             .targets
             .iter()
             .find(|t| t.target_group_arn == used.arn && t.port == used.container_port);
-        match registration.map(|target| target.drained_at) {
+        let clock = self.state.clock();
+        match registration.map(|target| target.drained_by(&**clock)) {
             None => TargetState::Unregistered,
             Some(Some(at)) if at > now => TargetState::Draining,
             Some(Some(_)) => TargetState::Unregistered,
@@ -197,10 +199,10 @@ fn by_target_group(
 }
 
 /// When the next task of a service will have been drained.
-pub fn next_drained(seen: &Seen, now: Timestamp) -> Option<Timestamp> {
+pub fn next_drained(seen: &Seen, clock: &dyn Clock) -> Option<Timestamp> {
     seen.tasks
         .values()
-        .filter_map(|t| t.next_drained(now))
+        .filter_map(|t| t.next_drained(clock))
         .min()
 }
 
@@ -213,8 +215,9 @@ mod tests {
     use neargate_store::EmbeddedStore;
     use tokio::sync::watch;
 
+    use super::super::super::view;
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{SystemClock, TestClock};
     use crate::ec2::AddressPool;
     use crate::ecs::keys;
     use crate::ecs::records::{ServiceTaskRecord, TaskRecord};
@@ -379,5 +382,57 @@ mod tests {
             assert_eq!(marked, want, "{name}");
         }
         following.abort();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_keeps_no_target_draining() {
+        const HOUR: i64 = 3_600_000;
+        const DELAY: i64 = 300_000;
+        let begun = Timestamp(1_800_000_000_000);
+        for (by, left) in [
+            (-365 * 24 * HOUR, DELAY),
+            (-HOUR, DELAY),
+            (-120_000, DELAY),
+            (0, DELAY),
+            (HOUR, 0),
+            (365 * 24 * HOUR, 0),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = EmbeddedStore::open(&directory.path().join("state.redb")).unwrap();
+            let clock = Arc::new(TestClock::new(begun, 1));
+            let state = State::new(Arc::new(store), clock.clone());
+            let reconciler = Reconciler::new(
+                state.clone(),
+                AddressPool::default(),
+                Arc::new(ServiceBoard::default()),
+                Arc::new(CountingPlane::default()),
+                Arc::new(NoFunctions),
+            );
+            let mut task = task(0);
+            for target in task.service.iter_mut().flat_map(|s| &mut s.targets) {
+                target.deregistered_at = Some(begun);
+                target.drained_at = Some(begun.plus_millis(DELAY));
+            }
+            let seen = view::seen(&Stored {
+                key: bytes::Bytes::new(),
+                mod_revision: 1,
+                create_revision: 1,
+                record: task,
+            })
+            .expect("a service's task");
+            let used = TargetGroupUse {
+                arn: "group".to_owned(),
+                container_port: 80,
+            };
+            clock.restart_at(begun.plus_millis(by));
+            let now = clock.now();
+            let due = (left > 0).then(|| now.plus_millis(left));
+            assert_eq!(seen.next_drained(&*clock), due, "by {by}");
+            let state = reconciler.target_state(&seen, &used, now);
+            assert_eq!(state == TargetState::Draining, left > 0, "by {by}");
+            clock.advance(std::time::Duration::from_millis(left.unsigned_abs()));
+            let state = reconciler.target_state(&seen, &used, clock.now());
+            assert_eq!(state, TargetState::Unregistered, "by {by}: it is over");
+        }
     }
 }
