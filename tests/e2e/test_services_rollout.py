@@ -151,13 +151,29 @@ def test_the_circuit_breaker_rolls_back(services):
     old = services.running(name)
 
     services.definition("exit 1", family="breaker", image=IMAGE.replace("base:1", "base:missing"))
-    services.ecs.update_service(service=name, taskDefinition="breaker")
+    bad = services.ecs.update_service(service=name, taskDefinition="breaker")["service"]["deployments"][0]
+    # What a deploy script sees that looks every ten seconds: a new PRIMARY, and the failed one beside it.
+    services.wait(name, lambda s: s["deployments"][0]["id"] != bad["id"])
+    time.sleep(10)
+    primary, failed = services.describe(name)["deployments"]
+    assert (primary["status"], primary["rolloutState"], primary["taskDefinition"]) == ("PRIMARY", "IN_PROGRESS", good)
+    assert primary["rolloutStateReason"] == (
+        f"ECS deployment circuit breaker: rolling back to deploymentId {primary['id']}.")
+    assert primary["id"] != before["deployments"][0]["id"]
+    assert primary["createdAt"] > bad["createdAt"]
+    assert (failed["id"], failed["status"], failed["rolloutState"]) == (bad["id"], "DRAINING", "FAILED")
+    assert failed["rolloutStateReason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert ids(services.running(name)) == ids(old)
+    assert {task["startedBy"] for task in services.running(name)} == {primary["id"]}
+
     rolled = services.wait(name, lambda s: is_stable(s) and s["taskDefinition"] == good)
+    assert rolled["deployments"][0]["id"] == primary["id"]
+    assert rolled["deployments"][0]["rolloutStateReason"] == f"ECS deployment {primary['id']} completed."
     assert ids(services.running(name)) == ids(old), "the tasks that worked are left alone"
     text = messages(rolled)
     failed = next(m for m in text if m.endswith("deployment failed: tasks failed to start."))
     back = next(m for m in text if "rolling back to deployment" in m)
-    assert back == f"(service {name}) rolling back to deployment {before['deployments'][0]['id']}."
+    assert back == f"(service {name}) rolling back to deployment {primary['id']}."
     assert text.index(failed) < text.index(back)
     assert {t["stopCode"] for t in services.stopped(name)} <= {"TaskFailedToStart", "ServiceSchedulerInitiated"}
 
@@ -171,6 +187,36 @@ def test_the_circuit_breaker_rolls_back(services):
     revisions = services.ecs.describe_service_revisions(
         serviceRevisionArns=[d["targetServiceRevisionArn"] for d in brief])["serviceRevisions"]
     assert sorted(r["taskDefinition"] for r in revisions) == sorted([good, good[:-1] + str(int(good[-1]) + 1)])
+    services.delete(name)
+
+
+@pytest.mark.parametrize("check", [None, {"command": ["CMD", "true"], "interval": 300}], ids=["no check", "UNKNOWN"])
+def test_a_bad_push_just_after_a_good_one_stops_nothing_that_runs(services, check):
+    checked = {"healthCheck": check} if check else {}
+    family = "pushes" + ("-checked" if check else "")
+    name = services.create(services.definition(family=family, **checked), 2)["serviceName"]
+    services.wait(name, lambda s: s["runningCount"] == 2)
+    good = services.running(name)
+    services.definition("exit 1", family=family, **checked)
+    services.ecs.update_service(service=name, taskDefinition=family)
+    # It has tried, and failed, more than once.
+    services.wait(name, lambda s: s["deployments"][0]["failedTasks"] >= 3)
+    found = services.describe(name)
+    assert found["runningCount"] >= 2
+    assert ids(good) <= ids(services.running(name)), "what ran still runs"
+    services.delete(name)
+
+
+def test_a_first_deployment_that_failed_goes_on_when_its_tasks_become_healthy(services):
+    # Slower to start than its health check allows for.
+    check = {"command": ["CMD", "test", "-e", "/up"], "interval": 5, "retries": 1}
+    script = "trap 'exit 0' TERM; (sleep 30; touch /up) & while true; do sleep 0.1; done"
+    name = services.create(
+        services.definition(script, healthCheck=check), 1, deploymentConfiguration=BREAKER)["serviceName"]
+    failed = services.wait(name, lambda s: s["deployments"][0]["rolloutState"] == "FAILED")
+    assert failed["deployments"][0]["rolloutStateReason"] == "ECS deployment circuit breaker: tasks failed to start."
+    recovered = services.stable(name)
+    assert recovered["deployments"][0]["id"] == failed["deployments"][0]["id"]
     services.delete(name)
 
 

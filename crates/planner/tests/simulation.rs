@@ -115,9 +115,9 @@ fn a_bad_version_is_rolled_back_and_the_old_tasks_serve_throughout() {
             let good: Vec<String> = world.service.tasks.keys().cloned().collect();
             world.deploy(version);
             settle(&mut world, seed);
-            assert_eq!(
-                world.service.groups[0].id,
-                "g1",
+            let primary = &world.service.groups[0];
+            assert!(
+                primary.is_rollback && world.versions[&primary.id] == Version::Good,
                 "seed {seed}, {version:?}: {}",
                 world.story()
             );
@@ -125,6 +125,73 @@ fn a_bad_version_is_rolled_back_and_the_old_tasks_serve_throughout() {
             assert_eq!(
                 left, good,
                 "seed {seed}, {version:?}: the old tasks never went"
+            );
+        }
+    }
+}
+
+/// A good push, and a bad one when the first one's tasks have run for a moment only.
+#[test]
+fn a_bad_push_just_after_a_good_one_takes_nothing_that_serves() {
+    for seed in 0..200 {
+        for version in [
+            Version::CannotStart,
+            Version::Crashes,
+            Version::NeverHealthy,
+        ] {
+            let mut world = World::new(seed);
+            let spec = &mut world.service.service;
+            spec.minimum_healthy_percent = 100;
+            spec.maximum_percent = 200;
+            spec.circuit_breaker.enable = seed % 2 == 0;
+            spec.scheduling = Scheduling::Replica {
+                desired: 1 + (seed % 4) as u32,
+            };
+            let desired = world.desired();
+            while world.running() < desired {
+                world.step();
+            }
+            let good: Vec<String> = world.service.tasks.keys().cloned().collect();
+            world.deploy(version);
+            for _ in 0..60 {
+                world.step();
+                let left: Vec<&String> = world
+                    .service
+                    .tasks
+                    .iter()
+                    .filter(|(_, task)| task.is_alive() && task.leaving.is_none())
+                    .map(|(id, _)| id)
+                    .collect();
+                assert!(
+                    good.iter().all(|id| left.contains(&id)) || world.healthy() >= desired,
+                    "seed {seed}, {version:?}: {}",
+                    world.story()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_stalls_nothing() {
+    const HOUR: i64 = 3_600_000;
+    for seed in 0..60 {
+        for by in [-365 * 24 * HOUR, -HOUR, -120_000, HOUR, 365 * 24 * HOUR] {
+            let mut world = World::new(seed);
+            for _ in 0..20 {
+                world.step();
+                world.meddle();
+            }
+            world.calm();
+            world.jump_by(by);
+            let jumped_at = world.now;
+            settle(&mut world, seed);
+            // The longest back-off, twice, and what tasks take to come and go.
+            let took = world.acted_at.millis_since(jumped_at);
+            assert!(
+                took < 2 * HOUR,
+                "seed {seed}, by {by}: {took} ms: {}",
+                world.story()
             );
         }
     }

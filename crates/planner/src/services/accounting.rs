@@ -17,7 +17,6 @@ pub(super) fn account(pass: &mut Pass<'_>) {
     let resets = pass.seen.service.circuit_breaker.reset_on_healthy_task;
     for group in &mut pass.groups {
         let memory = &mut group.memory;
-        let mut recovered = false;
         for seen in &group.tasks {
             let mut noted = seen.task.noted;
             if seen.task.running_since.is_some() && !noted.ran {
@@ -35,7 +34,7 @@ pub(super) fn account(pass: &mut Pass<'_>) {
                 Condition::Healthy if !noted.healthy || noted.failing => {
                     noted.healthy = true;
                     noted.failing = false;
-                    recovered = true;
+                    group.recovered = true;
                 }
                 Condition::Failing(failure) if !noted.failing => {
                     noted.failing = true;
@@ -76,7 +75,7 @@ pub(super) fn account(pass: &mut Pass<'_>) {
                 pass.plan.notes.push((seen.id.to_owned(), noted));
             }
         }
-        if recovered {
+        if group.recovered {
             memory.has_been_healthy = true;
             if resets {
                 memory.failed_tasks = 0;

@@ -36,16 +36,32 @@ impl BackOff {
             Some(before) => before.rounds.saturating_add(1),
             None => 1,
         };
-        let wait = i64::checked_pow(2, rounds - 1)
-            .and_then(|factor| timing.back_off_first_millis.checked_mul(factor))
-            .map_or(timing.back_off_cap_millis, |wait| {
-                wait.min(timing.back_off_cap_millis)
-            });
         Self {
             rounds,
             since: now,
-            until: now.plus_millis(wait),
+            until: now.plus_millis(wait_after(rounds, timing)),
             launched: false,
         }
     }
+
+    /// The same, begun now at the latest.
+    pub(super) fn not_after(self, now: Timestamp, timing: &Timing) -> Self {
+        if self.since <= now {
+            return self;
+        }
+        Self {
+            since: now,
+            until: now.plus_millis(wait_after(self.rounds, timing)),
+            ..self
+        }
+    }
+}
+
+/// How long launches wait after so many rounds in a row, of which there is one at least.
+fn wait_after(rounds: u32, timing: &Timing) -> i64 {
+    i64::checked_pow(2, rounds.saturating_sub(1))
+        .and_then(|factor| timing.back_off_first_millis.checked_mul(factor))
+        .map_or(timing.back_off_cap_millis, |wait| {
+            wait.min(timing.back_off_cap_millis)
+        })
 }

@@ -70,6 +70,11 @@ pub(super) fn trip(pass: &mut Pass<'_>) -> bool {
         let event = events::deployment_failed(pass.name(), &from, why);
         pass.say(event);
     }
+    let position = candidate(pass);
+    let now = pass.now;
+    let memory = &mut pass.groups[0].memory;
+    memory.failed_at = Some(now);
+    memory.may_recover = reason == FailReason::CircuitBreaker && position.is_none();
     if !rolls_back || is_rollback {
         pass.plan.transitions.push(Transition::Fail {
             group: from,
@@ -77,7 +82,7 @@ pub(super) fn trip(pass: &mut Pass<'_>) -> bool {
         });
         return true;
     }
-    let Some(position) = candidate(pass) else {
+    let Some(position) = position else {
         pass.plan.transitions.push(Transition::Fail {
             group: from,
             reason,
@@ -95,19 +100,49 @@ pub(super) fn trip(pass: &mut Pass<'_>) -> bool {
         ..GroupMemory::default()
     };
     let to = candidate.id().to_owned();
-    let event = events::rolling_back(pass.name(), &to);
+    let id = pass.seen.unused_id.clone();
+    let event = events::rolling_back(pass.name(), &id);
     pass.say(event);
     pass.memory.said.remove(&Topic::Steady);
-    pass.plan
-        .transitions
-        .push(Transition::RollBack { from, to, reason });
+    pass.plan.transitions.push(Transition::RollBack {
+        from,
+        to,
+        id,
+        reason,
+    });
     true
 }
 
-/// What a failed deployment can be rolled back to: the last one that was COMPLETED.
+/// Goes on with a deployment that the circuit breaker failed and for which there is no other, when a task of it has
+/// become healthy: it was slow to start, not broken.
+pub(super) fn recover(pass: &mut Pass<'_>) {
+    let Some(primary) = pass.groups.first_mut() else {
+        return;
+    };
+    let fit = primary.state == GroupState::Failed
+        && primary.memory.may_recover
+        && primary.recovered
+        && primary.healthy() > 0;
+    if fit {
+        primary.state = GroupState::InProgress;
+        primary.memory.failed_at = None;
+        primary.memory.may_recover = false;
+        primary.memory.failed_tasks = 0;
+        let group = primary.id().to_owned();
+        pass.plan.transitions.push(Transition::Resume { group });
+    }
+}
+
+/// What a failed deployment can be rolled back to: the last one that was COMPLETED, or that brings such a one back.
 pub(super) fn candidate(pass: &Pass<'_>) -> Option<usize> {
-    pass.older()
-        .find(|&position| pass.groups[position].state == GroupState::Completed)
+    pass.older().find(|&position| {
+        let group = &pass.groups[position];
+        match group.state {
+            GroupState::Completed => true,
+            GroupState::InProgress => group.group.is_some_and(|group| group.is_rollback),
+            GroupState::Failed => false,
+        }
+    })
 }
 
 fn reason(pass: &Pass<'_>) -> Option<FailReason> {

@@ -19,9 +19,15 @@ pub(super) fn converge(pass: &mut Pass<'_>, instances: &[Instance]) {
     } else {
         Some(0)
     };
-    let mut spare = pass
-        .total(|group| group.healthy())
-        .saturating_sub(pass.bounds.floor);
+    // An old task that runs counts until it is found unhealthy.
+    let unproven: usize = pass
+        .older()
+        .map(|position| {
+            pass.groups[position].count(|c| matches!(c, Condition::Starting | Condition::Unsure))
+        })
+        .sum();
+    let mut spare =
+        (pass.total(|group| group.healthy()) + unproven).saturating_sub(pass.bounds.floor);
     let mut by_instance: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
     for (group_position, group) in pass.groups.iter().enumerate() {
         for (position, seen) in group.tasks.iter().enumerate() {
@@ -61,7 +67,7 @@ fn tidy(pass: &mut Pass<'_>, tasks: &[(usize, usize)], primary_failed: bool, spa
             Condition::Ended | Condition::Leaving => {}
             Condition::Failing(failure) => pass.replace_failing(group, position, failure),
             _ if stays && !kept => kept = true,
-            Condition::Healthy if *spare == 0 => {}
+            Condition::Healthy | Condition::Starting if *spare == 0 => {}
             Condition::Unsure if !kept => {}
             _ if pass.groups[group].tasks[position]
                 .task
@@ -70,7 +76,7 @@ fn tidy(pass: &mut Pass<'_>, tasks: &[(usize, usize)], primary_failed: bool, spa
                 pass.withhold(group, 1);
             }
             _ => {
-                if condition == Condition::Healthy {
+                if condition > Condition::Pending {
                     *spare = spare.saturating_sub(1);
                 }
                 pass.scale_in(group, position);

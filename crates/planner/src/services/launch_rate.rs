@@ -22,6 +22,16 @@ pub(super) fn allowance(memory: &ServiceMemory, timing: &Timing, now: Timestamp)
     usize::try_from(i64::from(timing.launch_burst) - owed).unwrap_or(0)
 }
 
+/// What is remembered, unless no launches could have cost that much: then the clock has been set back since.
+pub(super) fn not_after(
+    paid_at: Option<Timestamp>,
+    now: Timestamp,
+    timing: &Timing,
+) -> Option<Timestamp> {
+    let most = i64::from(timing.launch_burst).saturating_mul(timing.launch_interval_millis);
+    paid_at.filter(|paid_at| paid_at.millis_since(now) <= most)
+}
+
 /// Takes account of launches.
 pub(super) fn spend(memory: &mut ServiceMemory, timing: &Timing, now: Timestamp, count: usize) {
     if count > 0 {

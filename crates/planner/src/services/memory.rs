@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use neargate_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::launch_rate;
+use super::timing::Timing;
+
 /// What has been taken account of about one task, so that each thing counts once. Kept on the task's record and
 /// written in the same transaction as the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,6 +49,13 @@ pub struct GroupMemory {
     /// Alarms that were in ALARM when the deployment began. They say nothing about it. `None`: not begun.
     #[serde(default)]
     pub alarms_at_start: Option<BTreeSet<String>>,
+    /// When it failed.
+    #[serde(default)]
+    pub failed_at: Option<Timestamp>,
+    /// The circuit breaker failed it, and there was nothing to go back to: it is all that there is, and goes on once a
+    /// task of it becomes healthy after all.
+    #[serde(default)]
+    pub may_recover: bool,
     /// Since when it is up and the others are gone.
     #[serde(default)]
     pub baking_since: Option<Timestamp>,
@@ -55,6 +65,38 @@ pub struct GroupMemory {
     /// Since when it is steady, or is not.
     #[serde(default)]
     pub steady_changed_at: Option<Timestamp>,
+}
+
+impl GroupMemory {
+    /// The same, but for instants after `now`, which are taken for now: they were written before the clock was set back,
+    /// and what is waited for from there on would wait until the clock has caught up.
+    pub(super) fn not_after(&self, now: Timestamp, timing: &Timing) -> Self {
+        let past = |at: Option<Timestamp>| at.map(|at| at.min(now));
+        Self {
+            failed_at: past(self.failed_at),
+            baking_since: past(self.baking_since),
+            steady_changed_at: past(self.steady_changed_at),
+            back_off: self
+                .back_off
+                .map(|back_off| back_off.not_after(now, timing)),
+            ..self.clone()
+        }
+    }
+}
+
+impl ServiceMemory {
+    /// As [`GroupMemory::not_after`].
+    pub(super) fn not_after(&self, now: Timestamp, timing: &Timing) -> Self {
+        Self {
+            launches_paid_at: launch_rate::not_after(self.launches_paid_at, now, timing),
+            said: self
+                .said
+                .iter()
+                .map(|(topic, at)| (*topic, (*at).min(now)))
+                .collect(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Where the launch back-off stands.

@@ -64,7 +64,8 @@ pub use snapshot::{
     TaskView,
 };
 pub use timing::{
-    BACK_OFF_CAP, BACK_OFF_FIRST, EVENT_REPEATS_AFTER, LAUNCHES_PER_MINUTE, STABLE_AFTER, Timing,
+    BACK_OFF_CAP, BACK_OFF_FIRST, EVENT_REPEATS_AFTER, FAILED_SHOWN_FOR, LAUNCHES_PER_MINUTE,
+    STABLE_AFTER, Timing,
 };
 
 use neargate_domain::Timestamp;
@@ -85,6 +86,7 @@ pub fn plan(seen: &ServiceSnapshot, now: Timestamp) -> ServicePlan {
         }
         Scheduling::SideBySide => side_by_side::converge(&mut pass),
         rolling => {
+            breaker::recover(&mut pass);
             breaker::begin(&mut pass);
             if breaker::trip(&mut pass) {
                 // The next pass sees the groups in their new order; targets are looked after meanwhile.

@@ -28,6 +28,8 @@ pub(super) struct GroupPass<'a> {
     /// As the group will be when the plan is carried out.
     pub state: GroupState,
     pub tasks: Vec<Seen<'a>>,
+    /// A task of it has become healthy since the last pass.
+    pub recovered: bool,
 }
 
 impl GroupPass<'_> {
@@ -37,10 +39,6 @@ impl GroupPass<'_> {
 
     pub fn healthy(&self) -> usize {
         self.count(|c| c == Condition::Healthy)
-    }
-
-    pub fn failing(&self) -> usize {
-        self.count(|c| matches!(c, Condition::Failing(_)))
     }
 
     /// Tasks that are meant to stay and do not fail.
@@ -83,9 +81,10 @@ impl<'a> Pass<'a> {
             .iter()
             .map(|group| GroupPass {
                 group: Some(group),
-                memory: group.memory.clone(),
+                memory: group.memory.not_after(now, &seen.timing),
                 state: group.state,
                 tasks: Vec::new(),
+                recovered: false,
             })
             .collect();
         groups.push(GroupPass {
@@ -93,6 +92,7 @@ impl<'a> Pass<'a> {
             memory: GroupMemory::default(),
             state: GroupState::Failed,
             tasks: Vec::new(),
+            recovered: false,
         });
         let unknown = groups.len() - 1;
         let positions: HashMap<&str, usize> = seen
@@ -123,7 +123,7 @@ impl<'a> Pass<'a> {
             now,
             bounds: Bounds::of(seen),
             groups,
-            memory: seen.memory.clone(),
+            memory: seen.memory.not_after(now, &seen.timing),
             plan,
         }
     }

@@ -112,11 +112,15 @@ pub enum Transition {
     Complete { group: String },
     /// The primary deployment is FAILED and stays where it is; no task is started for it any more.
     Fail { group: String, reason: FailReason },
-    /// `from` is FAILED, and `to` becomes the primary one again: first in the list, IN_PROGRESS, `is_rollback`,
-    /// `rollback_requested` off. Its new memory is in the plan.
+    /// A deployment that failed with nothing to go back to is IN_PROGRESS again: its tasks have become healthy.
+    Resume { group: String },
+    /// `from` is FAILED, and what `to` was becomes the primary deployment, as a new one: first in the list, with the id
+    /// `id` and all tasks of `to`, created now, IN_PROGRESS, `is_rollback`, `rollback_requested` off. There is no `to` any
+    /// more. The plan has the memory under `to`.
     RollBack {
         from: String,
         to: String,
+        id: String,
         reason: FailReason,
     },
     /// The group has no task and no purpose any more.
@@ -202,6 +206,10 @@ pub enum Waiting {
     Bake {
         until: Timestamp,
     },
+    /// Whoever looks at the service now and then shall see that a deployment of it has failed.
+    FailureToBeSeen {
+        until: Timestamp,
+    },
     /// No zone, or no provider with a weight, to start tasks in.
     PlaceToStart,
 }
@@ -231,6 +239,11 @@ impl fmt::Display for Waiting {
             }
             Self::Protection { tasks } => write!(f, "the protection of {tasks} tasks to end"),
             Self::Bake { until } => write!(f, "the bake time until {}", until.to_jiff()),
+            Self::FailureToBeSeen { until } => write!(
+                f,
+                "the failed deployment to have been seen, until {}",
+                until.to_jiff()
+            ),
             Self::PlaceToStart => f.write_str("a zone and a capacity provider to start tasks in"),
         }
     }

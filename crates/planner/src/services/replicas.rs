@@ -42,37 +42,50 @@ fn spare(pass: &Pass<'_>) -> usize {
         .saturating_sub(pass.bounds.floor)
 }
 
-/// Tasks of older versions: at once those that serve nobody, the others as the floor allows, when new ones have taken
-/// their place or wait for theirs.
+/// Tasks of older versions: at once those that do not run yet, the others as the floor allows, when new ones have taken
+/// their place or wait for theirs. Failing ones are [`stopping::failing`]'s.
+///
+/// An old task that runs counts until it is found unhealthy: it may well serve, and what is to replace it has yet to show
+/// that it can.
 fn stop_older(pass: &mut Pass<'_>, wanted: &Wanted, lacks_room: usize) {
     let keeper = wanted.keeper;
-    // What never completed goes before what one would roll back to; of those the oldest first.
-    let mut order: Vec<usize> = pass
+    let keeps = |position: usize| match keeper {
+        Some((keeper, count)) if keeper == position => count,
+        _ => 0,
+    };
+    // Newest first.
+    let newest: Vec<usize> = pass
         .older()
         .filter(|&position| wanted.replaces || Some(position) != keeper.map(|k| k.0))
         .collect();
+    let mut withheld = vec![0; pass.groups.len()];
+    for &position in &newest {
+        let beyond = pass.groups[position]
+            .sound()
+            .saturating_sub(keeps(position));
+        let sent = send_away(pass, position, beyond, |c| c == Condition::Pending);
+        withheld[position] += sent.protected;
+    }
+    // Of those without a verdict the newest versions' first: the older ones have run for longer without a bad one.
+    let mut quota = spare_of_older(pass, lacks_room);
+    for &position in &newest {
+        let beyond = pass.groups[position]
+            .sound()
+            .saturating_sub(keeps(position));
+        let sent = send_away(pass, position, quota.min(beyond), |c| {
+            c == Condition::Starting
+        });
+        quota -= sent.count;
+        withheld[position] += sent.protected;
+    }
+    // What never completed goes before what one would roll back to; of those the oldest first.
+    let mut order = newest;
     order.sort_by_key(|&position| {
         (
             pass.groups[position].state == GroupState::Completed,
             std::cmp::Reverse(position),
         )
     });
-    let mut withheld = vec![0; pass.groups.len()];
-    for &position in &order {
-        let keeps = match keeper {
-            Some((keeper, count)) if keeper == position => count,
-            _ => 0,
-        };
-        let idle = pass.groups[position].sound().saturating_sub(keeps);
-        let sent = send_away(pass, position, idle, |c| {
-            matches!(c, Condition::Pending | Condition::Starting)
-        });
-        let failing = pass.groups[position].failing();
-        let failing = send_away(pass, position, failing, |c| {
-            matches!(c, Condition::Failing(_))
-        });
-        withheld[position] = sent.protected + failing.protected;
-    }
     let healthy = pass.total(|group| group.healthy());
     let surplus = healthy.saturating_sub(pass.bounds.desired);
     let for_room = lacks_room.saturating_sub(leaving(pass));
@@ -101,6 +114,23 @@ fn stop_older(pass: &mut Pass<'_>, wanted: &Wanted, lacks_room: usize) {
             floor,
         });
     }
+}
+
+/// So many old tasks the service can do without, or must for want of room, when each of them that runs and is not
+/// unhealthy counts like a healthy one. New tasks count only once they are healthy.
+fn spare_of_older(pass: &Pass<'_>, lacks_room: usize) -> usize {
+    let unproven: usize = pass
+        .older()
+        .map(|position| {
+            pass.groups[position].count(|c| matches!(c, Condition::Starting | Condition::Unsure))
+        })
+        .sum();
+    let serving = pass.total(|group| group.healthy()) + unproven;
+    let surplus = serving.saturating_sub(pass.bounds.desired);
+    let for_room = lacks_room.saturating_sub(leaving(pass));
+    serving
+        .saturating_sub(pass.bounds.floor)
+        .min(surplus.max(for_room))
 }
 
 /// Tasks beyond the desired count: scaling in, and the second half of rebalancing.

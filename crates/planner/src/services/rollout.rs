@@ -1,5 +1,7 @@
 //! When a deployment is COMPLETED, when a service is steady, and which groups have served their time.
 
+use neargate_domain::Timestamp;
+
 use super::breaker::candidate;
 use super::events;
 use super::memory::Topic;
@@ -49,6 +51,11 @@ fn complete(pass: &mut Pass<'_>) {
             return;
         }
     }
+    if let Some(until) = shown_until(pass) {
+        pass.wake_at(until);
+        pass.wait_for(Waiting::FailureToBeSeen { until });
+        return;
+    }
     let primary = &mut pass.groups[0];
     primary.state = GroupState::Completed;
     primary.memory.baking_since = None;
@@ -57,6 +64,17 @@ fn complete(pass: &mut Pass<'_>) {
     let event = events::deployment_completed(pass.name(), &group);
     pass.say(event);
     pass.plan.transitions.push(Transition::Complete { group });
+}
+
+/// Until when the failed deployment that the primary one took the place of is still to be shown.
+fn shown_until(pass: &Pass<'_>) -> Option<Timestamp> {
+    let is_rollback = pass.groups[0].group.is_some_and(|group| group.is_rollback);
+    pass.older()
+        .filter(|_| is_rollback)
+        .filter_map(|position| pass.groups[position].memory.failed_at)
+        .map(|at| at.plus_millis(pass.seen.timing.failed_shown_millis))
+        .filter(|until| pass.now < *until)
+        .max()
 }
 
 /// The primary group has what is desired, all healthy, and the others are at 0.
@@ -69,7 +87,8 @@ fn is_up(pass: &Pass<'_>) -> bool {
         && pass.groups[1..].iter().all(|group| group.alive() == 0)
 }
 
-/// Older groups without tasks go, except for the one that can be rolled back to.
+/// Older groups without tasks go, except for the one that can be rolled back to, and for the one that was rolled back
+/// until the service stands again.
 fn remove_spent(pass: &mut Pass<'_>) {
     if !pass.has_primary() {
         return;
@@ -80,7 +99,10 @@ fn remove_spent(pass: &mut Pass<'_>) {
     };
     for position in pass.older() {
         let group = &pass.groups[position];
-        if group.is_spent() && Some(position) != kept {
+        let is_shown = pass.groups[0].state == GroupState::InProgress
+            && group.state == GroupState::Failed
+            && pass.groups[0].group.is_some_and(|group| group.is_rollback);
+        if group.is_spent() && Some(position) != kept && !is_shown {
             let group = group.id().to_owned();
             pass.plan.transitions.push(Transition::Remove { group });
         }

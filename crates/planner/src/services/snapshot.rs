@@ -21,6 +21,8 @@ pub struct ServiceSnapshot {
     /// By task id: all tasks that have not ended, and ended ones until their [`Noted::ended`] is set and none of their
     /// targets is registered. Ended tasks beyond that may be left out or kept, they change nothing.
     pub tasks: BTreeMap<String, TaskView>,
+    /// An id that no group has had, for one that the plan makes.
+    pub unused_id: String,
     /// Names of the service's alarms that are in ALARM now.
     pub alarms: Vec<String>,
     /// Why tasks could not be placed or launched lately, in words for the event; `None`: no trouble.

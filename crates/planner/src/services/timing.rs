@@ -23,6 +23,11 @@ pub const LAUNCHES_PER_MINUTE: u32 = 500;
 /// The same event is repeated after this time at the earliest; AWS repeats the steady state about every six hours.
 pub const EVENT_REPEATS_AFTER: Duration = Duration::from_secs(6 * 3600);
 
+/// A deployment that was rolled back is shown as FAILED for at least this long, beside the one that took its place, which
+/// completes no sooner. With AWS that takes minutes, as its tasks have to be started; here they may never have gone. Twice
+/// the interval at which the waiters of AWS's own clients look. It is for clients, so it is not scaled.
+pub const FAILED_SHOWN_FOR: Duration = Duration::from_secs(30);
+
 /// Waits in milliseconds of the clock that also makes the snapshot's timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -34,6 +39,7 @@ pub struct Timing {
     /// …and so many at once after a pause.
     pub launch_burst: u32,
     pub event_repeats_after_millis: i64,
+    pub failed_shown_millis: i64,
 }
 
 impl Default for Timing {
@@ -53,6 +59,7 @@ impl Timing {
             launch_interval_millis: millis(Duration::from_secs(60) / LAUNCHES_PER_MINUTE).max(1),
             launch_burst: LAUNCHES_PER_MINUTE,
             event_repeats_after_millis: millis(EVENT_REPEATS_AFTER),
+            failed_shown_millis: FAILED_SHOWN_FOR.as_millis() as i64,
         }
     }
 }

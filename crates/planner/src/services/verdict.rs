@@ -78,7 +78,8 @@ fn judge_running(
     let target_count = group.map_or(0, |group| group.target_groups.len());
     if target_count == 0 && task.container_health.is_none() {
         let stable_at = since.plus_millis(timing.stable_after_millis);
-        return if now >= stable_at {
+        // What it has shown once stays shown, also when the clock is set back.
+        return if now >= stable_at || task.noted.healthy {
             Condition::Healthy.into()
         } else {
             Verdict {

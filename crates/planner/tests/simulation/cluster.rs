@@ -295,6 +295,7 @@ fn service(number: usize, desired: u32) -> ServiceSnapshot {
         },
         groups: vec![group("first", &target_groups)],
         tasks: BTreeMap::new(),
+        unused_id: String::new(),
         alarms: Vec::new(),
         placement_trouble: None,
         memory: ServiceMemory::default(),

@@ -49,6 +49,8 @@ pub struct World {
     next_group: u64,
     /// What health checks say of a task, whether anybody reports it or not.
     healthy: BTreeMap<String, bool>,
+    /// Served before the clock jumped.
+    proven: BTreeSet<String>,
     nodes: BTreeMap<String, u32>,
     reporting: bool,
     pub zones: usize,
@@ -59,6 +61,8 @@ pub struct World {
     pub events: usize,
     pub created: usize,
     pub passes: usize,
+    /// When the planner last had something done.
+    pub acted_at: Timestamp,
     pub inactive: bool,
     pub log: Vec<String>,
 }
@@ -117,6 +121,7 @@ impl World {
                 service: spec,
                 groups: Vec::new(),
                 tasks: BTreeMap::new(),
+                unused_id: "g1".to_owned(),
                 alarms: Vec::new(),
                 placement_trouble: None,
                 memory: ServiceMemory::default(),
@@ -128,6 +133,7 @@ impl World {
             next_task: 0,
             next_group: 0,
             healthy: BTreeMap::new(),
+            proven: BTreeSet::new(),
             nodes: BTreeMap::new(),
             reporting: true,
             zones: rng.random_range(1..4),
@@ -136,6 +142,7 @@ impl World {
             events: 0,
             created: 0,
             passes: 0,
+            acted_at: Timestamp(0),
             inactive: false,
             log: Vec::new(),
             rng,
@@ -146,8 +153,7 @@ impl World {
 
     /// A new deployment.
     pub fn deploy(&mut self, version: Version) {
-        self.next_group += 1;
-        let id = format!("g{}", self.next_group);
+        let id = self.take_id();
         let target_groups = match self.service.groups.last() {
             Some(group) => group.target_groups.clone(),
             None => (0..self.rng.random_range(0..3u8))
@@ -175,6 +181,24 @@ impl World {
                 memory: GroupMemory::default(),
             },
         );
+    }
+
+    fn take_id(&mut self) -> String {
+        self.next_group += 1;
+        let next = format!("g{}", self.next_group + 1);
+        std::mem::replace(&mut self.service.unused_id, next)
+    }
+
+    /// Tasks that run and are meant to stay.
+    pub fn running(&self) -> usize {
+        let stays = |task: &&TaskView| task.stage == Stage::Running && task.leaving.is_none();
+        self.service.tasks.values().filter(stays).count()
+    }
+
+    /// Tasks that serve, as the documentation defines it.
+    pub fn healthy(&self) -> usize {
+        let tasks = self.service.tasks.keys();
+        tasks.filter(|id| self.serves(id)).count()
     }
 
     /// Whether containers have health checks.
@@ -270,6 +294,7 @@ impl World {
         let checked = match task.container_health {
             None => {
                 target_groups > 0
+                    || self.proven.contains(id)
                     || task
                         .running_since
                         .is_some_and(|since| self.now.millis_since(since) >= 40_000)
@@ -283,6 +308,81 @@ impl World {
             .count()
             == target_groups;
         running && checked && reached
+    }
+
+    /// It runs, and no check has found it unhealthy, or not since its grace period: it may well serve.
+    fn may_serve(&self, id: &str) -> bool {
+        let task = &self.service.tasks[id];
+        task.stage == Stage::Running && task.leaving.is_none() && !self.is_unhealthy(id)
+    }
+
+    fn is_unhealthy(&self, id: &str) -> bool {
+        let task = &self.service.tasks[id];
+        let grace_is_over = task
+            .running_since
+            .is_some_and(|since| self.now.millis_since(since) >= self.service.service.grace_millis);
+        let found = task.container_health == Some(HealthStatus::Unhealthy)
+            || task
+                .targets
+                .iter()
+                .any(|t| matches!(t, TargetState::Unhealthy { .. }));
+        task.stage == Stage::Running && task.leaving.is_none() && found && grace_is_over
+    }
+
+    /// Position of a task's deployment: the higher, the older.
+    fn age(&self, id: &str) -> usize {
+        let group = &self.service.tasks[id].group;
+        let groups = &self.service.groups;
+        groups
+            .iter()
+            .position(|g| g.id == *group)
+            .unwrap_or(groups.len())
+    }
+
+    /// Whoever serves is not stopped before its replacement serves: of those that may serve, not below the floor, where
+    /// the new version's tasks count once they are healthy only; of the unhealthy, only those whose place somebody healthy
+    /// has taken, or if there is no room for a replacement.
+    fn check_that_service_goes_on(&self, made: &ServicePlan, story: &dyn Fn() -> String) {
+        if self.service.service.deleting {
+            return;
+        }
+        let (floor, ceiling) = self.bounds();
+        let sent: BTreeSet<&str> = made.leave.iter().map(|l| l.task.as_str()).collect();
+        let tasks = self.service.tasks.keys();
+        let stay: Vec<&String> = tasks.filter(|id| !sent.contains(id.as_str())).collect();
+        let known = |id: &str| self.age(id) < self.service.groups.len();
+        for id in sent.iter().filter(|id| known(id) && self.may_serve(id)) {
+            let counts = |other: &&&String| {
+                let is_new = self.age(other) == 0 && self.age(id) > 0;
+                self.serves(other) || self.may_serve(other) && !is_new
+            };
+            let left = stay.iter().filter(counts).count();
+            assert!(
+                left >= floor,
+                "{id} goes, which may serve, and leaves {left} of {floor}: {}",
+                story()
+            );
+        }
+        let unhealthy = sent
+            .iter()
+            .filter(|id| known(id) && self.is_unhealthy(id))
+            .count();
+        if unhealthy > 0 {
+            let healthy = stay.iter().filter(|id| self.serves(id)).count();
+            let failing = stay.iter().filter(|id| self.is_unhealthy(id)).count();
+            let alive = self.service.tasks.values().filter(|t| t.is_alive()).count();
+            let starts: usize = made.starts.iter().map(|s| s.count as usize).sum();
+            let one_by_one = || {
+                let leaving = |t: &&TaskView| t.is_alive() && t.leaving.is_some();
+                unhealthy == 1 && self.service.tasks.values().filter(leaving).count() == 0
+            };
+            assert!(
+                healthy + failing >= self.desired()
+                    || alive + starts >= ceiling && (healthy >= floor || one_by_one()),
+                "{unhealthy} unhealthy tasks go before they are replaced: {}",
+                story()
+            );
+        }
     }
 
     fn bounds(&self) -> (usize, usize) {
@@ -327,7 +427,11 @@ impl World {
                 .iter()
                 .position(|g| g.id == start.group)
                 .expect("a known group");
-            let failed = self.service.groups[group].state == GroupState::Failed;
+            let resumed = Transition::Resume {
+                group: start.group.clone(),
+            };
+            let failed = self.service.groups[group].state == GroupState::Failed
+                && !made.transitions.contains(&resumed);
             assert!(!failed, "a task for a failed deployment: {}", story());
         }
 
@@ -347,6 +451,7 @@ impl World {
                 story()
             );
         }
+        self.check_that_service_goes_on(made, &story);
         for leave in &made.leave {
             let task = &self.service.tasks[&leave.task];
             assert!(
@@ -395,6 +500,7 @@ impl World {
     }
 
     fn carry_out(&mut self, made: ServicePlan) {
+        self.acted_at = self.now;
         for event in &made.events {
             self.log.push(format!("{} {}", self.now.0, event.message));
         }
@@ -482,20 +588,33 @@ impl World {
                 let at = find(groups, &group);
                 groups[at].state = GroupState::Failed;
             }
-            Transition::RollBack { from, to, .. } => {
+            Transition::Resume { group } => {
+                let at = find(groups, &group);
+                assert_eq!(groups[at].state, GroupState::Failed);
+                groups[at].state = GroupState::InProgress;
+            }
+            Transition::RollBack { from, to, id, .. } => {
                 let at = find(groups, &from);
                 groups[at].state = GroupState::Failed;
                 let at = find(groups, &to);
                 let mut group = groups.remove(at);
-                assert_eq!(
-                    group.state,
-                    GroupState::Completed,
+                assert!(
+                    group.state == GroupState::Completed || group.is_rollback,
                     "back to what was complete"
                 );
+                assert!(groups.iter().all(|g| g.id != id), "{id} is new");
+                self.versions.insert(id.clone(), self.versions[&to]);
+                for task in self.service.tasks.values_mut() {
+                    if task.group == to {
+                        task.group.clone_from(&id);
+                    }
+                }
+                group.id = id;
                 group.state = GroupState::InProgress;
                 group.is_rollback = true;
                 group.rollback_requested = false;
                 groups.insert(0, group);
+                self.take_id();
             }
             Transition::Remove { group } => {
                 let at = find(groups, &group);
@@ -675,7 +794,7 @@ impl World {
     pub fn meddle(&mut self) {
         let ids: Vec<String> = self.service.tasks.keys().cloned().collect();
         let some_task = (!ids.is_empty()).then(|| ids[self.rng.random_range(0..ids.len())].clone());
-        let kind = self.rng.random_range(0..12);
+        let kind = self.rng.random_range(0..15);
         self.log
             .push(format!("{} meddle {kind} {some_task:?}", self.now.0));
         match (kind, some_task) {
@@ -744,10 +863,66 @@ impl World {
                 };
             }
             (11, _) => self.service.groups[0].rollback_requested = self.rng.random_bool(0.3),
+            // The machine is busy: all checks fail for a while.
+            (12, _) => {
+                for id in ids {
+                    if self.healthy.get(&id) == Some(&true) {
+                        self.judge(id.clone(), false);
+                        let wait = self.rng.random_range(1_000..120_000);
+                        self.at(wait, Happening::Judged(id, true));
+                    }
+                }
+            }
+            // A bad push, a moment after a good one.
+            (13, _) => {
+                self.deploy(Version::Good);
+                for _ in 0..self.rng.random_range(1..12) {
+                    self.step();
+                }
+                if self.inactive {
+                    return;
+                }
+                let bad = [
+                    Version::CannotStart,
+                    Version::Crashes,
+                    Version::NeverHealthy,
+                ][self.rng.random_range(0..3)];
+                self.deploy(bad);
+            }
+            (14, _) => self.jump(),
             _ => {}
         }
         let wait = self.rng.random_range(0..40_000);
         self.at(wait, Happening::Look);
+    }
+
+    /// The clock is set back or forward, and the server starts anew. What is under way takes as long as it takes.
+    pub fn jump(&mut self) {
+        const HOUR: i64 = 3_600_000;
+        let far = [120_000, HOUR, 365 * 24 * HOUR][self.rng.random_range(0..3)];
+        let by = if self.rng.random_bool(0.5) { far } else { -far };
+        self.jump_by(by);
+    }
+
+    pub fn jump_by(&mut self, by: i64) {
+        self.log.push(format!("{} jumps by {by}", self.now.0));
+        let tasks = self.service.tasks.keys().cloned();
+        let serving: Vec<String> = tasks.filter(|id| self.serves(id)).collect();
+        self.proven.extend(serving);
+        let now = self.now.plus_millis(by);
+        self.now = now;
+        self.acted_at = now;
+        let agenda = std::mem::take(&mut self.agenda);
+        self.agenda = agenda
+            .into_iter()
+            .map(|(at, number, what)| (at.plus_millis(by), number, what))
+            .collect();
+        // Instants from the future are taken for the start of the process that finds them.
+        for task in self.service.tasks.values_mut() {
+            task.running_since = task.running_since.map(|at| at.min(now));
+            task.created_at = task.created_at.min(now);
+            task.protected_until = None;
+        }
     }
 
     /// Nothing goes wrong from here on, and what was asked for can be had.
@@ -767,7 +942,7 @@ impl World {
         }
         for group in &self.service.groups {
             // A bad one may have been completed while no task was desired of it, and serve for one that failed.
-            if group.state == GroupState::Completed {
+            if group.state == GroupState::Completed || group.is_rollback {
                 self.versions.insert(group.id.clone(), Version::Good);
             }
         }

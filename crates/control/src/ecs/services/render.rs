@@ -174,7 +174,7 @@ fn deployments(record: &ServiceRecord, counts: &ServiceCounts) -> Vec<Deployment
             rollout_state_reason: Some(deployment.rollout_reason.clone()),
             running_count: number(counts.running),
             service_connect_configuration: config.service_connect.clone(),
-            status: Some(position_status(position).to_owned()),
+            status: Some(standing(position, deployment, counts).to_owned()),
             task_definition: config
                 .task_definition
                 .as_ref()
@@ -186,8 +186,14 @@ fn deployments(record: &ServiceRecord, counts: &ServiceCounts) -> Vec<Deployment
     .collect()
 }
 
-fn position_status(position: usize) -> &'static str {
-    if position == 0 { "PRIMARY" } else { "ACTIVE" }
+/// A failed deployment that another one took the place of is DRAINING once none of its tasks is meant to run.
+fn standing(position: usize, deployment: &DeploymentRecord, counts: Counts) -> &'static str {
+    let is_empty = counts.running + counts.pending == 0;
+    match (position, deployment.rollout) {
+        (0, _) => "PRIMARY",
+        (_, Rollout::Failed) if is_empty => "DRAINING",
+        _ => "ACTIVE",
+    }
 }
 
 fn current_revisions(

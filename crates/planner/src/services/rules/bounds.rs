@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use crate::services::bounds::Bounds;
+use crate::services::{EndCause, GroupState};
 
 #[test]
 fn the_floor_is_rounded_up_and_the_ceiling_down() {
@@ -122,6 +123,70 @@ fn rolling_updates_stay_between_floor_and_ceiling() {
                 .deploy("new")
                 .tasks([old(4), fresh(4)].concat()),
             "start new 2",
+        ),
+    ]);
+}
+
+#[test]
+fn an_old_task_that_runs_counts_until_it_is_unhealthy() {
+    let young = |n| times(n, starting("old"));
+    let fresh = |n| times(n, pending("new"));
+    // Old tasks without a verdict were never complete.
+    let deployed = |desired| {
+        service(desired)
+            .but(|s| s.groups[0].state = GroupState::InProgress)
+            .deploy("new")
+    };
+    check(vec![
+        (
+            "they run since a moment ago: the new ones start first",
+            deployed(2).tasks(young(2)),
+            "start new 2",
+        ),
+        (
+            "the new ones crash: the old ones stay",
+            deployed(2).tasks([young(2), times(2, ended("new", EndCause::Exited))].concat()),
+            "start new 2",
+        ),
+        (
+            "the new ones run, which shows nothing yet",
+            deployed(2).tasks([young(2), times(2, starting("new"))].concat()),
+            "",
+        ),
+        (
+            "one new one is healthy, one old one goes",
+            deployed(2).tasks([young(2), vec![task("new")], fresh(1)].concat()),
+            "leave t1, drain t1",
+        ),
+        (
+            "those that do not run yet go at once",
+            deployed(2).tasks([young(1), times(1, pending("old")), fresh(1)].concat()),
+            "start new 1, leave t1, stop t1",
+        ),
+        (
+            "no room for a new one: as far as the floor allows",
+            deployed(4).percent(50, 100).tasks(young(4)),
+            "leave t3, leave t2, drain t2, drain t3",
+        ),
+        (
+            "no room for a new one and none to spare",
+            deployed(2).percent(100, 100).tasks(young(2)),
+            "",
+        ),
+        (
+            "three pushes: the second one's make room, the first one's serve",
+            service(2)
+                .deploy("middle")
+                .deploy("new")
+                .tasks([times(2, task("old")), times(2, starting("middle"))].concat()),
+            "leave t3, leave t2, drain t2, drain t3",
+        ),
+        (
+            "three pushes within a moment: the oldest have run for longer",
+            deployed(2)
+                .deploy("newest")
+                .tasks([young(2), times(2, starting("new"))].concat()),
+            "leave t3, leave t2, drain t2, drain t3",
         ),
     ]);
 }

@@ -221,7 +221,7 @@ fn alarms_fail_a_deployment_until_its_bake_time_is_over() {
         messages(&made),
         [
             "(service web) (deployment new) deployment failed: alarm detected.",
-            "(service web) rolling back to deployment old."
+            "(service web) rolling back to deployment again."
         ]
     );
 }

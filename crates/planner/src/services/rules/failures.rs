@@ -327,7 +327,7 @@ fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
             broken(true, true),
             vec![
                 "(service web) (deployment new) deployment failed: tasks failed to start.",
-                "(service web) rolling back to deployment old.",
+                "(service web) rolling back to deployment again.",
             ],
         ),
         (
@@ -340,6 +340,168 @@ fn the_circuit_breaker_fails_a_deployment_and_goes_back() {
         ),
     ] {
         assert_eq!(messages(&plan(&seen, NOW)), want, "{name}");
+    }
+}
+
+/// A deployment that was rolled back at `NOW` minus `millis`, and whose tasks are gone.
+fn rolled_back(millis: i64) -> ServiceSnapshot {
+    service(2).tasks(times(2, task("old"))).but(|s| {
+        s.groups[0].state = GroupState::InProgress;
+        s.groups[0].is_rollback = true;
+        s.groups.push(group("new", GroupState::Failed));
+        s.groups[1].memory.failed_at = Some(NOW.plus_millis(-millis));
+    })
+}
+
+#[test]
+fn a_rollback_can_be_seen() {
+    let made = plan(&rolled_back(0), NOW);
+    assert_eq!(deeds(&made), "", "the failed one is still listed");
+    assert_eq!(made.wake_at, Some(NOW.plus_millis(30_000)));
+    check(vec![
+        ("for half a minute", rolled_back(29_999), ""),
+        (
+            "then it completes, and is alone",
+            rolled_back(30_000),
+            "complete old, remove new",
+        ),
+        (
+            "the next push can be rolled back to it before that",
+            rolled_back(1).deploy("next").but(|s| {
+                s.groups[0].memory.failed_tasks = 3;
+                s.service.circuit_breaker = CircuitBreaker {
+                    enable: true,
+                    rollback: true,
+                    ..CircuitBreaker::default()
+                };
+            }),
+            "roll back next to old",
+        ),
+    ]);
+    // The deployment that takes its place is a new one.
+    let seen = service(2)
+        .deploy("new")
+        .tasks(times(2, task("old")))
+        .but(|s| {
+            s.groups[0].memory.failed_tasks = 3;
+            s.service.circuit_breaker.enable = true;
+            s.service.circuit_breaker.rollback = true;
+        });
+    let made = plan(&seen, NOW);
+    assert_eq!(
+        made.transitions,
+        [Transition::RollBack {
+            from: "new".to_owned(),
+            to: "old".to_owned(),
+            id: "again".to_owned(),
+            reason: FailReason::CircuitBreaker,
+        }]
+    );
+    assert_eq!(made.group_memory["new"].failed_at, Some(NOW));
+}
+
+#[test]
+fn what_failed_with_nothing_to_go_back_to_goes_on_when_it_becomes_healthy() {
+    let unnoted = |task: TaskView| TaskView {
+        noted: Noted {
+            ran: true,
+            ..Noted::default()
+        },
+        ..task
+    };
+    let failed = |may_recover: bool, tasks: Vec<TaskView>| {
+        service(2).tasks(tasks).but(|s| {
+            s.groups[0].state = GroupState::Failed;
+            s.groups[0].memory.may_recover = may_recover;
+            s.groups[0].memory.failed_tasks = 3;
+        })
+    };
+    check(vec![
+        (
+            "both are healthy after all",
+            failed(true, times(2, unnoted(task("old")))),
+            "resume old, complete old",
+        ),
+        (
+            "one is: the others are started",
+            failed(true, vec![unnoted(task("old"))]),
+            "start old 1, resume old",
+        ),
+        (
+            "one was when it failed",
+            failed(true, vec![task("old")]),
+            "",
+        ),
+        ("none is", failed(true, vec![unnoted(starting("old"))]), ""),
+        (
+            "an alarm failed it",
+            failed(false, times(2, unnoted(task("old")))),
+            "",
+        ),
+    ]);
+    for (name, state, want) in [
+        ("nothing to go back to", GroupState::Failed, true),
+        (
+            "there is an older one that serves",
+            GroupState::Completed,
+            false,
+        ),
+    ] {
+        let seen = service(2).deploy("new").but(|s| {
+            s.groups[0].memory.failed_tasks = 3;
+            s.groups[1].state = state;
+            s.service.circuit_breaker.enable = true;
+        });
+        assert_eq!(
+            plan(&seen, NOW).group_memory["new"].may_recover,
+            want,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_was_remembered_before_the_clock_was_set_back_blocks_nothing() {
+    let ahead = |millis: i64| NOW.plus_millis(millis);
+    for by in [120_000, HOUR, 365 * 24 * HOUR] {
+        // Of one task that failed to start a moment before the clock was set back.
+        let back_off = BackOff {
+            rounds: 1,
+            since: ahead(by),
+            until: ahead(by + 10_000),
+            launched: true,
+        };
+        let seen = service(2)
+            .tasks([task("old")])
+            .but(|s| s.groups[0].memory.back_off = Some(back_off));
+        let made = plan(&seen, NOW);
+        assert_eq!(made.wake_at, Some(ahead(10_000)), "by {by}: it waits anew");
+        let seen = seen.but(|s| s.groups[0].memory = made.group_memory["old"].clone());
+        assert_eq!(deeds(&plan(&seen, ahead(10_000))), "start old 1", "by {by}");
+
+        let seen = service(2)
+            .tasks([task("old")])
+            .but(|s| s.memory.launches_paid_at = Some(ahead(by + 60_000)));
+        assert_eq!(
+            deeds(&plan(&seen, NOW)),
+            "start old 1",
+            "by {by}: the launch rate"
+        );
+
+        let seen = rolled_back(-by);
+        assert_eq!(
+            plan(&seen, NOW).wake_at,
+            Some(ahead(30_000)),
+            "by {by}: FAILED is shown"
+        );
+
+        let seen = service(1).but(|s| {
+            s.service.bake_millis = 60_000;
+            s.groups[0].state = GroupState::InProgress;
+            s.groups[0].memory.baking_since = Some(ahead(by));
+        });
+        let made = plan(&seen.tasks([task("old")]), NOW);
+        assert_eq!(made.wake_at, Some(ahead(60_000)), "by {by}: the bake time");
     }
 }
 

@@ -34,6 +34,7 @@ pub fn service(desired: u32) -> ServiceSnapshot {
             ..group("old", GroupState::Completed)
         }],
         tasks: BTreeMap::new(),
+        unused_id: "again".to_owned(),
         alarms: Vec::new(),
         placement_trouble: None,
         // Nothing that repeats is news.
@@ -220,6 +221,7 @@ pub fn deeds(plan: &ServicePlan) -> String {
         words.push(match transition {
             Transition::Complete { group } => format!("complete {group}"),
             Transition::Fail { group, .. } => format!("fail {group}"),
+            Transition::Resume { group } => format!("resume {group}"),
             Transition::RollBack { from, to, .. } => format!("roll back {from} to {to}"),
             Transition::Remove { group } => format!("remove {group}"),
             Transition::Inactive => "inactive".to_owned(),

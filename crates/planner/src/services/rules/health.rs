@@ -274,6 +274,43 @@ fn unhealthy_tasks_are_replaced_without_falling_below_the_floor() {
             "leave t1, drain t1",
         ),
         (
+            "a rolling update, and the old ones look slow: they stay",
+            service(2)
+                .deploy("new")
+                .tasks([times(2, failing("old")), times(2, starting("new"))].concat()),
+            "",
+        ),
+        (
+            "a rolling update, and the old ones look slow: one new one is healthy",
+            service(2)
+                .deploy("new")
+                .tasks([times(2, failing("old")), vec![task("new"), starting("new")]].concat()),
+            "leave t0, drain t0",
+        ),
+        (
+            "a rolling update without room, and the old ones look slow: one by one",
+            service(2)
+                .percent(100, 100)
+                .deploy("new")
+                .tasks(times(2, failing("old"))),
+            "leave t0, drain t0",
+        ),
+        (
+            "a rolling update without room: the next waits for the first one's replacement",
+            service(2)
+                .percent(100, 100)
+                .deploy("new")
+                .tasks([failing("old"), starting("new")]),
+            "",
+        ),
+        (
+            "one that never was healthy goes before one that was",
+            service(2)
+                .percent(100, 100)
+                .tasks([failing("old"), never_healthy("old")]),
+            "leave t1, drain t1",
+        ),
+        (
             "an old version's task that ends is replaced by its own version while the new one is unproven",
             service(2)
                 .deploy("new")

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use neargate_aws_api::ecs::types::{AwsVpcConfiguration, TaskOverride};
 use neargate_domain::Timestamp;
 use neargate_domain::task::{StopCode, TaskStatus};
-use neargate_planner::services::{Leave, ServiceEvent, ServicePlan, Start, events as wording};
+use neargate_planner::services::{
+    Leave, ServiceEvent, ServicePlan, Start, Transition, events as wording,
+};
 
 use super::super::board::{Seen, ServiceCounts};
 use super::super::deployments::definition_of;
@@ -67,18 +69,24 @@ impl Reconciler {
                 of_service.noted = *noted;
             }
         }
+        for transition in &plan.transitions {
+            if let Transition::RollBack { to, id, .. } = transition {
+                hand_over(seen, &mut edits, to, id).await?;
+            }
+        }
         edits.write(&mut changes);
         let counts = self.counts(seen);
         for turn in &advanced.turns {
             history.turn(&mut service, turn, &counts);
         }
-        for transition in &plan.transitions {
-            history.apply(&mut service, transition, &counts);
-        }
+        // Under the names that the groups had when the plan was made.
         for (group, memory) in plan.group_memory {
             if let Some(deployment) = service.deployments.iter_mut().find(|d| d.id == group) {
                 deployment.memory = memory;
             }
+        }
+        for transition in &plan.transitions {
+            history.apply(&mut service, transition, &counts);
         }
         if let Some(memory) = plan.memory {
             service.memory = memory;
@@ -278,6 +286,30 @@ fn tags(service: &ServiceRecord, of_definition: &Tags) -> Tags {
         tags.insert("aws:ecs:serviceName".to_owned(), service.name.clone());
     }
     tags
+}
+
+/// Makes all tasks of a deployment those of another one.
+async fn hand_over(
+    seen: &Seen,
+    edits: &mut Edits<'_>,
+    from: &str,
+    to: &str,
+) -> Result<(), PassError> {
+    for (id, _) in seen
+        .tasks
+        .iter()
+        .filter(|(_, task)| task.view.group == from)
+    {
+        let record = edits.get(id).await?;
+        if let Some(of_service) = &mut record.service {
+            to.clone_into(&mut of_service.deployment_id);
+        }
+        // Clients find a deployment's tasks by it.
+        if record.started_by.as_deref() == Some(from) {
+            record.started_by = Some(to.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Sends a task away. It goes on until it is drained, and its node hears nothing yet.

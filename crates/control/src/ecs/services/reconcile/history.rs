@@ -116,10 +116,11 @@ impl History {
                 self.fail_green(service, green, failure);
                 let rollout_reason =
                     format!("ECS deployment: rolling back to deploymentId {blue}.");
+                // Blue has stood beside green all the time: it is the same deployment still.
                 self.go_back(
                     service,
                     green,
-                    blue,
+                    (blue, blue),
                     failure.status_reason(),
                     rollout_reason,
                 );
@@ -208,7 +209,29 @@ impl History {
                     };
                 });
             }
-            Transition::RollBack { from, to, reason } => self.roll_back(service, from, to, *reason),
+            Transition::RollBack {
+                from,
+                to,
+                id,
+                reason,
+            } => self.roll_back(service, from, (to, id), *reason),
+            Transition::Resume { group } => {
+                edit(service, group, now, |deployment| {
+                    deployment.rollout = Rollout::InProgress;
+                    deployment.rollout_reason =
+                        format!("ECS deployment {} in progress.", deployment.id);
+                });
+                if let Some(record) = &mut self.record {
+                    record.status = ServiceDeploymentStatus::InProgress;
+                    record.status_reason = None;
+                    record.stopped_at = None;
+                    record.finished_at = None;
+                    record.updated_at = now;
+                    if record.breaker.status == MonitorStatus::Triggered {
+                        record.breaker.status = MonitorStatus::Monitoring;
+                    }
+                }
+            }
             Transition::Remove { group } => service.deployments.retain(|d| d.id != *group),
             Transition::Inactive => {
                 self.finish(service, counts, |record| {
@@ -225,7 +248,13 @@ impl History {
         }
     }
 
-    fn roll_back(&mut self, service: &mut ServiceRecord, from: &str, to: &str, reason: FailReason) {
+    fn roll_back(
+        &mut self,
+        service: &mut ServiceRecord,
+        from: &str,
+        (to, id): (&str, &str),
+        reason: FailReason,
+    ) {
         let now = self.now;
         edit(service, from, now, |deployment| fail(deployment, reason));
         if let Some(record) = &mut self.record {
@@ -233,23 +262,23 @@ impl History {
         }
         let rollout_reason = match reason {
             FailReason::CircuitBreaker => {
-                format!("ECS deployment circuit breaker: rolling back to deploymentId {to}.")
+                format!("ECS deployment circuit breaker: rolling back to deploymentId {id}.")
             }
             FailReason::Alarm => {
-                format!("ECS deployment alarms: rolling back to deploymentId {to}.")
+                format!("ECS deployment alarms: rolling back to deploymentId {id}.")
             }
-            FailReason::Requested => format!("ECS deployment: rolling back to deploymentId {to}."),
+            FailReason::Requested => format!("ECS deployment: rolling back to deploymentId {id}."),
         };
         let status_reason = format!("Service deployment rolled back because {}.", why(reason));
-        self.go_back(service, from, to, status_reason, rollout_reason);
+        self.go_back(service, from, (to, id), status_reason, rollout_reason);
     }
 
-    /// Makes `to` the primary deployment again.
+    /// Makes what `to` was the primary deployment again. With another `id` it is a new deployment.
     fn go_back(
         &mut self,
         service: &mut ServiceRecord,
         from: &str,
-        to: &str,
+        (to, id): (&str, &str),
         status_reason: String,
         rollout_reason: String,
     ) {
@@ -263,6 +292,10 @@ impl History {
         target.is_rollback = true;
         target.rollback_requested = false;
         target.updated_at = now;
+        if id != to {
+            target.id = id.to_owned();
+            target.created_at = now;
+        }
         if let Some(failed) = service.deployments.iter().find(|d| d.id == from) {
             target
                 .service_deployment
@@ -486,6 +519,7 @@ mod tests {
         let back = |reason| Transition::RollBack {
             from: "ecs-svc/new".to_owned(),
             to: "ecs-svc/old".to_owned(),
+            id: "ecs-svc/again".to_owned(),
             reason,
         };
         let tripped =
@@ -525,16 +559,29 @@ mod tests {
             (
                 "went back",
                 true,
-                vec![back(FailReason::CircuitBreaker), complete("old")],
+                vec![back(FailReason::CircuitBreaker), complete("again")],
                 Status::RollbackSuccessful,
                 Some(tripped),
             ),
             (
                 "was stopped",
                 false,
-                vec![back(FailReason::Requested), complete("old")],
+                vec![back(FailReason::Requested), complete("again")],
                 Status::RollbackSuccessful,
                 Some("Service deployment rolled back because it was stopped by the user."),
+            ),
+            (
+                "found no way back, and came up after all",
+                true,
+                vec![
+                    fail(FailReason::CircuitBreaker),
+                    Transition::Resume {
+                        group: "ecs-svc/new".to_owned(),
+                    },
+                    complete("new"),
+                ],
+                Status::Successful,
+                None,
             ),
             (
                 "was deleted",
@@ -553,10 +600,11 @@ mod tests {
     }
 
     #[test]
-    fn a_way_back_makes_the_old_deployment_primary_again() {
+    fn a_way_back_makes_a_new_deployment_of_the_old_version_primary() {
         let back = Transition::RollBack {
             from: "ecs-svc/new".to_owned(),
             to: "ecs-svc/old".to_owned(),
+            id: "ecs-svc/again".to_owned(),
             reason: FailReason::CircuitBreaker,
         };
         let (service, record) = after(true, &[back]);
@@ -568,6 +616,7 @@ mod tests {
                     d.id.as_str(),
                     d.rollout,
                     d.is_rollback,
+                    d.created_at,
                     d.rollout_reason.as_str(),
                 )
             })
@@ -576,15 +625,17 @@ mod tests {
             shown,
             [
                 (
-                    "ecs-svc/old",
+                    "ecs-svc/again",
                     Rollout::InProgress,
                     true,
-                    "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/old."
+                    NOW,
+                    "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/again."
                 ),
                 (
                     "ecs-svc/new",
                     Rollout::Failed,
                     false,
+                    Timestamp(1),
                     "ECS deployment circuit breaker: tasks failed to start."
                 ),
             ]

@@ -11,6 +11,7 @@ use neargate_planner::services::{
 use super::super::blue_green::{self, Size};
 use super::super::board::Seen;
 use super::super::deployment_configuration::circuit_breaker;
+use super::super::ids;
 use super::super::records::{
     Controller, DeploymentRecord, RevisionConfig, ServiceRecord, ServiceStatus,
 };
@@ -46,6 +47,7 @@ impl Reconciler {
             service: spec(service),
             groups,
             tasks,
+            unused_id: ids::deployment(&mut rand::rng()),
             // Alarms come with the metrics.
             alarms: Vec::new(),
             placement_trouble: trouble,
