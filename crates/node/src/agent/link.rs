@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use neargate_node_api as node;
@@ -18,13 +18,34 @@ use super::Host;
 
 /// Pause between two tries to reach the server. Constant and short: it is on the same machine.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause after sessions that ended as soon as they had begun: something is wrong that does not go away by
+/// trying ten times a second, and both sides say each time that they do.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// A session that lasted this long was a good one.
+const GOOD_SESSION: Duration = Duration::from_secs(1);
 const OUTBOUND_MESSAGES: usize = 16;
 
 /// Stays connected for ever; tasks go on meanwhile whether it is or not.
 pub async fn keep_connected(host: Arc<Host>) {
     let mut said = false;
+    let mut pause = RECONNECT_PAUSE;
     loop {
-        match session(&host).await {
+        let ended = match dial(host.config.server_socket.clone()).await {
+            Ok(channel) => {
+                let began = Instant::now();
+                let ended = session(&host, channel).await;
+                pause = match began.elapsed() >= GOOD_SESSION {
+                    true => RECONNECT_PAUSE,
+                    false => (pause * 2).min(MAX_PAUSE),
+                };
+                ended
+            }
+            Err(error) => {
+                pause = RECONNECT_PAUSE;
+                Err(error)
+            }
+        };
+        match ended {
             Ok(()) => said = false,
             // Said once for each time the server is away, not ten times a second.
             Err(error) if !said => {
@@ -33,12 +54,11 @@ pub async fn keep_connected(host: Arc<Host>) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(RECONNECT_PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
-async fn session(host: &Arc<Host>) -> Result<(), Status> {
-    let channel = dial(host.config.server_socket.clone()).await?;
+async fn session(host: &Arc<Host>, channel: Channel) -> Result<(), Status> {
     tokio::select! {
         ended = converse(host, channel.clone()) => ended,
         never = host.logs.run(host, channel) => match never {},
@@ -189,4 +209,63 @@ fn memory_mib() -> u64 {
     total
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         .map_or(0, |kib| kib / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_report_of_many_tasks_comes_in_parts() {
+        for (count, want) in [
+            (0, vec![(0, false)]),
+            (node::MAX_TASKS, vec![(node::MAX_TASKS, false)]),
+            (
+                2 * node::MAX_TASKS + 1,
+                vec![(node::MAX_TASKS, true), (node::MAX_TASKS, true), (1, false)],
+            ),
+        ] {
+            let (outbound, mut messages) = mpsc::channel(OUTBOUND_MESSAGES);
+            let tasks = vec![node::TaskObserved::default(); count];
+            report_all(&outbound, tasks).await.expect("an open channel");
+            drop(outbound);
+            let mut parts = Vec::new();
+            while let Some(node::NodeMessage { message }) = messages.recv().await {
+                let Some(ToServer::Observed(part)) = message else {
+                    panic!("another message: {message:?}");
+                };
+                assert!(part.full);
+                parts.push((part.tasks.len(), part.more));
+            }
+            assert_eq!(parts, want, "{count} tasks");
+        }
+    }
+
+    #[test]
+    fn a_full_state_is_what_all_of_its_parts_have() {
+        let task = |arn: &str| node::TaskDesired {
+            task_arn: arn.to_owned(),
+            ..Default::default()
+        };
+        let first = node::Desired {
+            full: true,
+            tasks: vec![task("a")],
+            network_policy: Some(node::NetworkPolicy::default()),
+            more: true,
+            ..Default::default()
+        };
+        let second = node::Desired {
+            full: true,
+            tasks: vec![task("b")],
+            ..Default::default()
+        };
+        let whole = joined(first, second);
+        let arns: Vec<_> = whole
+            .tasks
+            .iter()
+            .map(|task| task.task_arn.as_str())
+            .collect();
+        assert_eq!(arns, ["a", "b"]);
+        assert!(whole.full && !whole.more && whole.network_policy.is_some());
+    }
 }
