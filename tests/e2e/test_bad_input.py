@@ -237,8 +237,8 @@ def test_rubbish_below_http(raw, server, caller):
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(100)
-        except (ConnectionResetError, BrokenPipeError):
-            answer = b""
+        except OSError:
+            answer = b""  # Closed while it was still being sent.
     assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), answer
     assert caller.send(b"{}", "ecs", ECS).status == 200
 
