@@ -126,8 +126,9 @@ def test_nothing_ends_or_hangs_while_the_servers_disk_is_full(small_disk, layout
     names = iter(range(10_000))
 
     with filled(small_disk):
-        error = refused(lambda: tasks.logs.create_log_group(logGroupName=f"group-{next(names)}", tags={"k": "v" * 200}))
+        error = refused(lambda: tasks.ecs.create_cluster(clusterName=f"cluster-{next(names)}", tags=[{"key": "k", "value": "v" * 200}]))
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+        refused(lambda: tasks.logs.create_log_group(logGroupName=f"group-{next(names)}", tags={"k": "v" * 200}))
         assert "Free disk space" in error.response["Error"]["Message"] and str(small_disk) not in str(error)
         for _ in range(50):
             refused(lambda: tasks.start(definition))

@@ -61,7 +61,8 @@ impl From<StateError> for ApiError {
         match error {
             StateError::Store(StoreError::Io(_)) => {
                 ApiError::client(
-                    "ServerException",
+                    // Every service may answer so; `ServerException` is an error of some.
+                    "InternalFailure",
                     "Neargate could not write to its data directory, and nothing was changed. Free disk space and try again.",
                 )
                 .with_status(500)

@@ -28,7 +28,7 @@ const STOPPED_WAIT: Duration = Duration::from_secs(150);
 /// nothing for so long.
 const HOPELESS_AFTER: Duration = Duration::from_secs(15);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// One of these is in a data directory since its first start. A directory that has other things and none of these is
+/// One of these is in a data directory since its first start. A directory that has others below it and none of these is
 /// somebody else's, who would be shut out of it.
 const OWN_NAMES: [&str; 3] = ["server.lock", "state.redb", "node"];
 /// What a file system of its own has from the beginning.
@@ -82,7 +82,7 @@ fn data_dir(given: &Path) -> anyhow::Result<PathBuf> {
     let dir = std::path::absolute(given)?;
     if is_of_somebody_else(&dir).with_context(|| format!("looking at {}", dir.display()))? {
         bail!(
-            "{} is not empty and has nothing of Neargate in it; give a --data-dir of its own, which nobody else can look into",
+            "{} has directories and nothing of Neargate in it; give a --data-dir of its own, which nobody else can look into",
             dir.display()
         );
     }
@@ -99,13 +99,17 @@ fn is_of_somebody_else(dir: &Path) -> std::io::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         entries => entries?,
     };
-    let names: Vec<_> = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<Result<_, _>>()?;
-    let own = names
-        .iter()
-        .any(|name| OWN_NAMES.iter().any(|own| name == own));
-    Ok(!own && names.iter().any(|name| name != LOST_AND_FOUND))
+    let mut has_directories = false;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if OWN_NAMES.iter().any(|own| name == *own) {
+            return Ok(false);
+        }
+        // Files may be what the program was started with: its log, or its functions.
+        has_directories |= entry.file_type()?.is_dir() && name != LOST_AND_FOUND;
+    }
+    Ok(has_directories)
 }
 
 /// A directory that nobody could make before us or know the name of.
@@ -266,6 +270,8 @@ mod tests {
         assert!(!of_somebody_else(), "empty");
         std::fs::create_dir(at("lost+found")).expect("made");
         assert!(!of_somebody_else(), "a disk of its own");
+        std::fs::write(at("log"), "").expect("written");
+        assert!(!of_somebody_else(), "what it is started with");
         std::fs::create_dir(at("lib")).expect("made");
         assert!(of_somebody_else());
         std::fs::write(at("server.lock"), "").expect("written");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use neargate_domain::task::StopCode;
 use neargate_files::tree::remove_tree;
 use neargate_node_api::{TaskObserved, TaskPhase, TaskSpec};
 use neargate_shim::claim::Claim;
@@ -57,11 +58,13 @@ pub async fn adopt_all(host: &Arc<Host>) -> Result<HashSet<String>, AgentError> 
 fn load(dir: &Path) -> Option<(TaskSpec, TaskObserved)> {
     let spec = files::load_spec(dir).ok()?;
     let report = files::load_report(dir).ok()?;
-    Some((spec, report))
+    // A message without a byte is one of which nothing is set, and what a power cut may leave.
+    let is_its = super::task_id_of(&report.task_arn).is_some_and(|id| dir.ends_with(id));
+    (is_its && !spec.containers.is_empty()).then_some((spec, report))
 }
 
 /// Whether the task has its network still, so that a sweep must leave that alone.
-async fn adopt(host: &Arc<Host>, task_id: &str, spec: TaskSpec, report: TaskObserved) -> bool {
+async fn adopt(host: &Arc<Host>, task_id: &str, spec: TaskSpec, mut report: TaskObserved) -> bool {
     if report.phase() == TaskPhase::Stopped {
         spawn(host, task_id, spec, report, Entry::Ended, Wanted::Stop);
         return false;
@@ -70,6 +73,11 @@ async fn adopt(host: &Arc<Host>, task_id: &str, spec: TaskSpec, report: TaskObse
     let claim = match find_shim(&dir).await {
         Found::Running(link) => {
             let wanted = adopt_network(host, task_id, &spec).await;
+            if wanted == Wanted::Stop {
+                // Not the server's wish, so it does not know why.
+                report.stop_code = StopCode::TerminationNotice.as_str().to_owned();
+                report.stopped_reason = "The task's network was lost.".to_owned();
+            }
             tracing::info!(task = task_id, "a running task is adopted");
             spawn(host, task_id, spec, report, Entry::Adopted(link), wanted);
             return true;
