@@ -92,6 +92,9 @@ impl Decoder {
             let Some(child) = params.get(name) else {
                 continue;
             };
+            if child.is_blank() && !self.may_be_empty(member) {
+                continue;
+            }
             self.path.push(name);
             let value = self.value(
                 child,
@@ -105,6 +108,23 @@ impl Decoder {
         builder
             .finish()
             .map_err(|_| self.bad("a union with exactly one member"))
+    }
+
+    /// Whether `Name=` says something: clients write whatever of their input is unset as empty text (Terraform's
+    /// `ProtocolVersion=`), and AWS takes that as not given.
+    ///
+    /// Empty text remains what it is where a model lets it mean something: it names a least length of 0 (tag values,
+    /// messages) or demands the member, so that the checks after this can say what is wrong with it. EC2's model
+    /// constrains no text at all, and its operations tell an empty value from none (DeleteTags, descriptions). For lists
+    /// and maps it is how botocore writes that they are empty.
+    fn may_be_empty(&self, member: &'static Member) -> bool {
+        match &member.target.kind {
+            Kind::List(_) | Kind::Map(_) => true,
+            Kind::String(text) if text.enum_values.is_empty() => {
+                self.dialect == Dialect::Ec2 || member.required || text.min == Some(0)
+            }
+            _ => false,
+        }
     }
 
     fn list(
