@@ -1,6 +1,5 @@
 """What Neargate makes on the machine, and that nothing of it is left after a clean stop."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import images
+from harness import images, leftovers
 from harness.machine import run
 from harness.server import PROGRAM, Server, fresh_account
 from harness.tasks import Tasks, address, container_of, summary
 
 
+# What a stop must leave as it was, also where a task with a public address needed more.
+FORWARDING = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/world/forwarding"]
 # Instances that were seen here. Other Neargates on the machine, whose cgroups and mounts show too, come and go as they like.
 _instances: set[str] = set()
 
@@ -24,12 +25,19 @@ def traces(data_dir: Path) -> dict[str, list[str]]:
     """What on this machine belongs to a Neargate, in this process's namespaces."""
     _instances.update(path.name for path in Path("/run/neargate").iterdir())
     ours = [str(data_dir), *(f"/run/neargate/{name}" for name in _instances)]
+    places = [None, *leftovers.routers()]
+    rules = [line for place in places for line in leftovers.inside(place, "ip", "rule").splitlines()]
+    tables = [line for place in places for line in leftovers.inside(place, "nft", "list", "tables").splitlines()]
+    devices = [link["ifname"] for place in places for link in leftovers.links(place)]
     return {
         "namespaces": sorted(str(path) for path in Path("/run/neargate").glob("*/netns/*")),
+        "routers": sorted(str(path) for path in leftovers.routers()),
+        "routes": sorted(run("ip", "route", "show", "table", "main").splitlines()),
+        "forwarding": [(path, Path(path).read_text()) for path in FORWARDING],
         "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if any(path in line for path in ours)],
-        "devices": sorted(link["ifname"] for link in json.loads(run("ip", "-j", "link")) if link["ifname"].startswith("ng")),
-        "tables": sorted(line for line in run("nft", "list", "tables").splitlines() if "neargate" in line),
-        "rules": sorted(line for line in run("ip", "rule").splitlines() if "fwmark" in line),
+        "devices": sorted(name for name in devices if name.startswith("ng")),
+        "tables": sorted(line for line in tables if "neargate" in line),
+        "rules": sorted(line for line in rules if "fwmark" in line),
         "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/neargate/*") if path.name in _instances),
         "processes": sorted(words for words in map(command_line, Path("/proc").glob("[0-9]*")) if str(data_dir) in words),
     }
@@ -43,7 +51,7 @@ def command_line(process: Path) -> str:
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["without tasks", "with tasks"])
-def test_a_clean_stop_leaves_nothing(busy, layout, tmp_path):
+def test_a_clean_stop_leaves_nothing(busy, world, layout, tmp_path):
     before = traces(tmp_path)
     server = Server(tmp_path / "data", "--create-repositories-on-push")
     if busy:
@@ -56,7 +64,7 @@ def test_a_clean_stop_leaves_nothing(busy, layout, tmp_path):
         task = tasks.start(definition)
         assert address(tasks.wait(task, "RUNNING"))
         during = traces(tmp_path)
-        for what in ("namespaces", "mounts", "devices", "tables", "cgroups", "processes"):
+        for what in ("namespaces", "mounts", "devices", "tables", "routers", "rules", "cgroups", "processes"):
             assert len(during[what]) > len(before[what]), f"this test sees {what}"
     assert server.stop() == 0, server.errors.read_text()
     assert traces(tmp_path) == before

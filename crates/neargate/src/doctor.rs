@@ -120,18 +120,14 @@ fn notes() -> Vec<String> {
         ));
     }
     // Where nft is missing, the checks above have said so.
-    let chains = tokio::runtime::Builder::new_current_thread()
+    let firewalls = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map(|runtime| runtime.block_on(neargate_node::network::dropping_chains()));
-    if let Ok(Ok(chains)) = chains
-        && !chains.is_empty()
-    {
-        notes.push(format!(
-            "other firewalls drop packets by default ({}); they must let those of devices named ng* pass",
-            chains.join(", ")
-        ));
-    }
+        .map(|runtime| runtime.block_on(neargate_node::network::firewalls()));
+    notes.push(network_note(&match firewalls {
+        Ok(Ok(firewalls)) => firewalls,
+        _ => Vec::new(),
+    }));
     notes.extend(load_balancers_names());
     notes.extend(crate::host_limits::notes());
     notes.push(
@@ -170,6 +166,22 @@ fn is_unknown(answered: bool, answer: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
     });
     !(answered && loopback)
+}
+
+/// What a node changes of this machine's network, given the firewalls that must let tasks pass.
+fn network_note(firewalls: &[String]) -> String {
+    let firewalls = match firewalls {
+        [] => "no other firewall here needs a rule".to_owned(),
+        some => format!(
+            "this machine's firewalls get a rule each: {}",
+            some.join(", ")
+        ),
+    };
+    format!(
+        "network: tasks are in namespaces of their own; on the machine itself there are one device (ngn…), routes to VPCs \
+         by it and, once a task has a public address, a table (neargate-…) and forwarding on the uplink; {firewalls}; \
+         a clean stop removes all of it"
+    )
 }
 
 fn cgroups() -> Result<String, String> {
@@ -260,7 +272,7 @@ fn veth() -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OLDEST_KERNEL, is_unknown, version_of};
+    use super::{OLDEST_KERNEL, is_unknown, network_note, version_of};
 
     #[test]
     fn only_loopback_is_where_load_balancers_are() {
@@ -281,6 +293,20 @@ mod tests {
         ] {
             assert_eq!(is_unknown(answered, answer), unknown, "{name}");
         }
+    }
+
+    #[test]
+    fn it_is_said_what_is_touched() {
+        assert!(network_note(&[]).contains("no other firewall here needs a rule"));
+        let some = [
+            "ufw (a route rule)".to_owned(),
+            "nftables (rules in inet a b)".to_owned(),
+        ];
+        let note = network_note(&some);
+        assert!(
+            note.contains("get a rule each: ufw (a route rule), nftables (rules in inet a b);"),
+            "{note}"
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ def owned(data_dir: Path) -> dict[str, set[str]]:
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     # All devices of an instance have its number as their group; `ip` shows large numbers as negative ones.
     number = int(instance, 16)
-    devices = [link for link in links() if link.get("group") in (str(number), str(number - 2**32))]
+    devices = [link for link in links(run_dir / "router") if link.get("group") in (str(number), str(number - 2**32))]
     return {
         "namespaces": {path.name for path in run_dir.glob("netns/*")},
         "mounts": {id for path in mounts if path.startswith((str(data_dir), str(run_dir))) for id in TASK_ID.findall(path)},
@@ -42,17 +42,31 @@ def cgroups(instance: str) -> set[str]:
     return found
 
 
+def routers() -> list[Path]:
+    """The namespaces in which the instances of this process's machine route."""
+    return [path for path in Path("/run/neargate").glob("*/router") if os.path.ismount(path)]
+
+
+def inside(router: Path | None, *command: str) -> str:
+    return run("nsenter", f"--net={router}", *command) if router else run(*command)
+
+
 def firewall_strays() -> set[str]:
     """Devices that firewall rules name and that are not there."""
-    named = set()
-    for table in run("nft", "list", "tables").splitlines():
-        if "neargate" in table:
-            named.update(re.findall(r'"(ng[0-9a-f]{11})"', run("nft", "list", *table.split())))
-    return named - {link["ifname"] for link in links()}
+    strays = set()
+    for router in routers():
+        named = set()
+        for table in inside(router, "nft", "list", "tables").splitlines():
+            named.update(re.findall(r'"(ng[0-9a-f]{11})"', inside(router, "nft", "list", *table.split())))
+        strays |= named - {link["ifname"] for link in links(router)}
+    return strays
 
 
-def links() -> list[dict]:
-    return json.loads(run("ip", "-j", "link"))
+def links(router: Path | None = None) -> list[dict]:
+    """Of the machine, or of a router; none of one that is gone."""
+    if router and not router.exists():
+        return []
+    return json.loads(inside(router, "ip", "-j", "link"))
 
 
 def processes():

@@ -1,14 +1,12 @@
 //! Making a task's network, and taking over one that is there.
 
 use super::{
-    NetnsHandle, Network, NetworkError, Result, blocking,
+    NetnsHandle, Network, NetworkError, Result,
     book::Attached,
     firewall::Change,
-    forwarding,
     links::{Links, TASK_DEVICE},
     model::{Interface, TaskId, VpcId},
     netns, relays,
-    routes::HostRoute,
     rules::Task,
     vpc::{MAX_IDLE_VPCS, mark},
 };
@@ -17,7 +15,7 @@ use std::{net::Ipv4Addr, path::Path};
 
 impl Network {
     /// Makes a task's namespace, device, address, routes and firewall membership. Until the firewall knows the task
-    /// the host's end of its device is down. Attached already: the same answer again.
+    /// the router's end of its device is down. Attached already: the same answer again.
     pub async fn attach(
         &self,
         task_id: &str,
@@ -57,43 +55,44 @@ impl Network {
         path: &Path,
     ) -> Result<()> {
         // Left by an attach that was cut off.
-        self.remove_remains(task, &interface.eni.veth()).await?;
+        self.remove_remains(task, &interface.eni.veth(), None)
+            .await?;
         if interface.public {
-            self.open_uplinks().await?;
+            self.machine.open_world().await?;
         }
-        // The slowest step, nft, beside all that can be done while the host's end is down.
+        // The slowest step, nft, beside all that can be done while the router's end is down.
         let ((index, inside), ()) = tokio::try_join!(
             self.make_device(interface, path),
-            self.admit(interface, vpc)
+            self.admit(task, interface, vpc)
         )?;
-        self.connect_host(task, interface, index).await?;
-        inside.await_task_device().await
+        self.connect(task, interface, index).await?;
+        // Both ends: the kernel starts a hundred devices at once, and the next hundred a second later.
+        inside.await_device(TASK_DEVICE).await?;
+        self.router.links.await_device(&interface.eni.veth()).await
     }
 
-    /// The namespace and the veth pair, the task's end set up, the host's end down.
+    /// The namespace and the veth pair, the task's end set up, the router's end down.
     async fn make_device(&self, interface: &Interface, path: &Path) -> Result<(u32, Links)> {
         let netns::Namespace { file, links } = netns::create(path.to_owned()).await?;
         let veth = interface.eni.veth();
         let index = self
+            .router
             .links
-            .add_veth(&veth, self.group, &file, interface.mac)
+            .add_veth(&veth, self.group, &file, (TASK_DEVICE, interface.mac))
             .await?;
         let prefix = interface.subnet.prefix_len();
-        tokio::try_join!(
-            links.configure_task(interface.address, prefix, interface.gateway),
-            blocking(move || forwarding::prepare_veth(&veth)),
-        )?;
+        links
+            .configure_task(interface.address, prefix, interface.gateway)
+            .await?;
         if interface.relays {
             links.take_in_all(TASK_DEVICE).await?;
-            // The kernel's reverse-path filters, where they are on, let no sender pass by a device without an address.
-            self.links.add_address(index, self.node_address, 32).await?;
         }
         Ok((index, links))
     }
 
     /// Writes the task down, with its VPC. Refuses an address that somebody has.
     async fn enroll(&self, task: &TaskId, interface: &Interface) -> Result<VpcId> {
-        let own = self.links.host_route(interface.address).await? == HostRoute::Own;
+        let own = self.machine.is_own(interface.address).await?;
         let in_use = |holder: String| NetworkError::AddressInUse {
             address: interface.address,
             holder,
@@ -111,13 +110,13 @@ impl Network {
         }
         if !book.saved.vpcs.contains_key(&vpc) {
             self.remove_unused_vpcs(&mut book, MAX_IDLE_VPCS).await?;
-            let resolv_conf = self.config.resolv_conf.as_path();
-            let place = (&*self.links, self.node_address, resolv_conf);
-            book.add_vpc(&vpc, interface, place).await?;
+            book.add_vpc(&vpc, interface, self.place()).await?;
             self.save(&book.saved).await?;
+            self.machine.lead_ranges(book.ranges()).await?;
         }
         if interface.relays && !book.saved.relays.contains_key(&interface.eni) {
-            let number = relays::claim(&self.links, &interface.eni, &book.saved.relays).await?;
+            let number =
+                relays::claim(&self.router.links, &interface.eni, &book.saved.relays).await?;
             book.saved.relays.insert(interface.eni.clone(), number);
             self.save(&book.saved).await?;
         }
@@ -131,45 +130,46 @@ impl Network {
     }
 
     /// Tells the firewall about a task.
-    async fn admit(&self, interface: &Interface, vpc: &VpcId) -> Result<()> {
-        let change = self.add_task_change(interface, vpc).await?;
+    async fn admit(&self, task: &TaskId, interface: &Interface, vpc: &VpcId) -> Result<()> {
+        let change = self.add_task_change(task, interface, vpc).await?;
         self.firewall.apply(vec![change]).await
     }
 
-    async fn add_task_change(&self, interface: &Interface, vpc: &VpcId) -> Result<Change> {
+    async fn add_task_change(
+        &self,
+        task: &TaskId,
+        interface: &Interface,
+        vpc: &VpcId,
+    ) -> Result<Change> {
         let book = self.book.lock().await;
         let record = book.firewall_vpc(vpc).ok_or(NetworkError::Closed)?;
-        let task = Task {
+        let member = Task {
             eni: interface.eni.clone(),
             vpc: vpc.clone(),
             address: interface.address,
             public: interface.public,
+            limited: !task.is_interface(),
             groups: interface.groups.clone(),
             relay_mark: book.relay_mark(interface),
         };
         Ok(Change::AddTask {
             veth: interface.eni.veth(),
-            task: task.into(),
+            task: member.into(),
             vpc: (vpc.clone(), record),
         })
     }
 
-    /// Opens the host's end: up, its neighbour, the route in the VPC's table and, where it may be, in the machine's.
-    async fn connect_host(&self, task: &TaskId, interface: &Interface, index: u32) -> Result<()> {
-        self.links.up(index, task.as_str()).await?;
-        self.links
+    /// Opens the router's end: up, its neighbour, the route in the VPC's table and, where it may be, for the machine.
+    async fn connect(&self, task: &TaskId, interface: &Interface, index: u32) -> Result<()> {
+        self.router.links.up(index, task.as_str()).await?;
+        self.router
+            .links
             .add_neighbour(index, interface.address, interface.mac)
             .await?;
         if interface.relays {
-            let (relay, vpc) = {
-                let book = self.book.lock().await;
-                let attached = book.tasks.get(task).ok_or(NetworkError::Closed)?;
-                let vpc = book.saved.vpcs.get(&attached.vpc);
-                let relay = book.relay_mark(interface);
-                let marks = relay.zip(vpc.map(|vpc| mark(vpc.number)));
-                marks.ok_or(NetworkError::Closed)?
-            };
-            relays::lead_back(&self.links, interface, index, (relay, vpc)).await?;
+            let relay = self.book.lock().await.relay_mark(interface);
+            let relay = relay.ok_or(NetworkError::Closed)?;
+            relays::lead_back(&self.router.links, interface, index, relay).await?;
         }
         self.add_routes(task, interface.address, index).await
     }
@@ -193,21 +193,12 @@ impl Network {
                     .number,
             )
         };
-        self.links.add_task_route(address, index, table).await?;
-        let route = self.links.host_route(address).await?;
-        let free = route == HostRoute::Elsewhere || route == HostRoute::Connected(index);
-        if free
-            && (route == HostRoute::Connected(index)
-                || self
-                    .links
-                    .add_host_route(address, index, self.node_address)
-                    .await?)
-        {
-            self.book
-                .lock()
-                .await
-                .host_routes
-                .insert(address, task.clone());
+        let links = &self.router.links;
+        links.add_task_route(address, index, table).await?;
+        let first = links.add_unmarked_route(address, index).await?;
+        if first && self.machine.lead_address(address).await? {
+            let mut book = self.book.lock().await;
+            book.host_routes.insert(address, task.clone());
         } else {
             tracing::warn!(%task, %address, "this machine has another way to the task's address and cannot reach the task");
         }
@@ -240,6 +231,7 @@ impl Network {
             return Err(gone("its namespace is not mounted"));
         }
         let link = self
+            .router
             .links
             .find(&interface.eni.veth())
             .await?
@@ -265,25 +257,12 @@ impl Network {
             book.tasks.insert(task.clone(), attached);
             vpc
         };
-        let change = self.add_task_change(&interface, &vpc).await?;
-        self.firewall.note(vec![change]).await?;
-        self.connect_host(&task, &interface, link.index).await?;
-        Ok(self.handle_of(&task).await)
-    }
-
-    /// Answers of the world come in by the uplinks.
-    async fn open_uplinks(&self) -> Result<()> {
-        let opened = blocking(forwarding::open_uplinks).await?;
-        if opened.is_empty() {
-            return Ok(());
+        if interface.public {
+            self.machine.open_world().await?;
         }
-        let mut book = self.book.lock().await;
-        book.saved.opened_uplinks.extend(opened);
-        self.save(&book.saved).await?;
-        self.firewall
-            .note(vec![Change::OpenedUplinks(
-                book.saved.opened_uplinks.clone(),
-            )])
-            .await
+        let change = self.add_task_change(&task, &interface, &vpc).await?;
+        self.firewall.note(vec![change]).await?;
+        self.connect(&task, &interface, link.index).await?;
+        Ok(self.handle_of(&task).await)
     }
 }

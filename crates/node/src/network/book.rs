@@ -2,15 +2,16 @@
 
 use super::{
     NetworkError, Result, dns,
-    links::Links,
     model::{Interface, TaskId, VpcId},
     relays,
+    router::Router,
     rules::Vpc,
     state::Saved,
     vpc::{self, VpcRecord, mark},
 };
+use ipnet::Ipv4Net;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::Ipv4Addr,
     path::Path,
 };
@@ -25,6 +26,14 @@ pub struct Book {
     pub host_routes: HashMap<Ipv4Addr, TaskId>,
 }
 
+/// Where the services of a VPC are.
+pub struct Place<'a> {
+    pub router: &'a Router,
+    /// The router's own address.
+    pub address: Ipv4Addr,
+    pub resolv_conf: &'a Path,
+}
+
 #[derive(Clone)]
 pub struct Attached {
     pub interface: Interface,
@@ -35,12 +44,7 @@ pub struct Attached {
 
 impl Book {
     /// Starts with what an earlier process saved: its VPCs get their tables and resolvers back.
-    pub async fn open(
-        saved: Saved,
-        links: &Links,
-        node: Ipv4Addr,
-        resolv_conf: &Path,
-    ) -> Result<Book> {
+    pub async fn open(saved: Saved, place: Place<'_>) -> Result<Book> {
         let mut book = Book {
             saved,
             resolvers: HashMap::new(),
@@ -49,13 +53,13 @@ impl Book {
             host_routes: HashMap::new(),
         };
         for &number in book.saved.relays.values() {
-            relays::restore(links, number).await?;
+            relays::restore(&place.router.links, number).await?;
         }
         for (id, record) in &book.saved.vpcs {
-            vpc::restore(links, record).await?;
+            vpc::restore(&place.router.links, record).await?;
             book.resolvers.insert(
                 id.clone(),
-                resolver((id, record), node, &book.names, resolv_conf).await?,
+                resolver((id, record), &place, &book.names).await?,
             );
         }
         Ok(book)
@@ -66,11 +70,11 @@ impl Book {
         &mut self,
         id: &VpcId,
         interface: &Interface,
-        (links, node, resolv_conf): (&Links, Ipv4Addr, &Path),
+        place: Place<'_>,
     ) -> Result<()> {
         let naming = (interface.vpc_cidr, interface.domain.as_str());
-        let record = vpc::create(links, id, naming, &self.saved.vpcs).await?;
-        let server = resolver((id, &record), node, &self.names, resolv_conf).await;
+        let record = vpc::create(&place.router.links, id, naming, &self.saved.vpcs).await?;
+        let server = resolver((id, &record), &place, &self.names).await;
         // In the book even if the resolver failed, so that it is removed with the rest.
         self.saved.vpcs.insert(id.clone(), record);
         self.resolvers.insert(id.clone(), server?);
@@ -86,6 +90,21 @@ impl Book {
             cidr: record.cidr,
             dns,
         })
+    }
+
+    /// How the flows of a task are known: its address, in its VPC's zone, and in none if the machine and the world mean
+    /// it by that address.
+    pub fn flows_of(&self, task: &TaskId, attached: &Attached) -> (Ipv4Addr, Vec<u16>) {
+        let address = attached.interface.address;
+        let vpc = self.saved.vpcs.get(&attached.vpc);
+        let own = vpc.map(|vpc| vpc::zone(vpc.number));
+        let unmarked = (self.host_routes.get(&address) == Some(task)).then_some(0);
+        (address, own.into_iter().chain(unmarked).collect())
+    }
+
+    /// The ranges of all VPCs.
+    pub fn ranges(&self) -> BTreeSet<Ipv4Net> {
+        self.saved.vpcs.values().map(|vpc| vpc.cidr).collect()
     }
 
     /// The mark of the flows that a relaying interface begins.
@@ -125,10 +144,10 @@ impl Book {
 
 async fn resolver(
     (id, record): (&VpcId, &VpcRecord),
-    node: Ipv4Addr,
+    place: &Place<'_>,
     names: &dns::Names,
-    resolv_conf: &Path,
 ) -> Result<dns::Server> {
     let zone = dns::Zone::new(record.cidr, &record.domain, names.of(id));
-    dns::Server::start(node, mark(record.number), zone, resolv_conf).await
+    let mark = mark(record.number);
+    dns::Server::start(place.router, place.address, mark, zone, place.resolv_conf).await
 }

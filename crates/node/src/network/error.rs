@@ -48,9 +48,9 @@ pub enum NetworkError {
     #[error("{doing}: {message}")]
     Netlink { doing: String, message: String },
 
-    /// `nft` refused the ruleset or is not there.
-    #[error("nft: {0}")]
-    Nft(String),
+    /// `nft` (or another program for firewalls) refused what it was given, or is not there.
+    #[error("{program}: {message}")]
+    Program { program: String, message: String },
 
     /// State left by an earlier node cannot be read.
     #[error("{path}: {reason}")]

@@ -1,27 +1,27 @@
-//! The one writer of this node's nftables table.
+//! The one writer of the router's nftables table.
 //!
 //! Changes that arrive while `nft` runs are gathered and become the next run, so that two hundred tasks started at
 //! once are a few transactions. Each transaction takes the kernel from one whole [`Model`] to the next.
 
 use super::{
     error::{NetworkError, Result},
+    flows::{self, Table, Tally},
     model::VpcId,
     policy::Policy,
+    program,
+    router::Router,
     rules::{self, Model, Task, Vpc},
     ruleset::Ruleset,
+    vpc,
 };
-use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::{
-    io::AsyncWriteExt,
-    process::Command,
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 /// Changes waiting for the writer; further callers wait for room.
 const MAX_WAITING: usize = 1024;
-/// How long one `nft` may take. It takes milliseconds; a machine that swaps may need longer.
-const NFT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step from a model to the next.
 pub enum Change {
@@ -34,8 +34,8 @@ pub enum Change {
         veth: String,
     },
     Policy(Arc<Policy>),
-    OpenedUplinks(BTreeSet<String>),
     RemoveVpcs(Vec<VpcId>),
+    Flows(Tally),
     /// Write the table anew, whatever the kernel has.
     Rebuild,
 }
@@ -50,11 +50,13 @@ struct Request {
 /// A handle to the writer.
 pub struct Firewall {
     requests: mpsc::Sender<Request>,
+    counter: JoinHandle<()>,
     writer: JoinHandle<()>,
 }
 
 impl Drop for Firewall {
     fn drop(&mut self) {
+        self.counter.abort();
         self.writer.abort();
     }
 }
@@ -62,15 +64,23 @@ impl Drop for Firewall {
 impl Firewall {
     /// Starts the writer. The kernel's table, if there is one from an earlier process, stays as it is until the first
     /// change that is not quiet: then it is replaced whole.
-    pub fn start(table: String, model: Model) -> Firewall {
+    /// `bound`: of flows per task.
+    pub fn start(router: Router, table: String, model: Model, bound: u32) -> Firewall {
         let (requests, receiver) = mpsc::channel(MAX_WAITING);
+        let counter = tokio::spawn(count_flows(
+            Table::new(router.clone(), bound),
+            requests.clone(),
+        ));
         let writer = Writer {
+            bound,
+            router,
             table,
             model,
             live: None,
         };
         Firewall {
             requests,
+            counter,
             writer: tokio::spawn(writer.run(receiver)),
         }
     }
@@ -99,7 +109,25 @@ impl Firewall {
     }
 }
 
+/// Tells the writer when somebody has too many flows, or no longer.
+async fn count_flows(mut table: Table, requests: mpsc::Sender<Request>) {
+    loop {
+        let changes = vec![Change::Flows(table.next().await)];
+        let (done, _) = oneshot::channel();
+        let request = Request {
+            changes,
+            quiet: true,
+            done,
+        };
+        if requests.send(request).await.is_err() {
+            return;
+        }
+    }
+}
+
 struct Writer {
+    bound: u32,
+    router: Router,
     table: String,
     model: Model,
     /// What the kernel has; `None` when that is not known.
@@ -110,17 +138,19 @@ impl Writer {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut batch = Vec::new();
         while requests.recv_many(&mut batch, MAX_WAITING).await > 0 {
-            let quiet = batch.iter().all(|request| request.quiet);
+            let mut quiet = batch.iter().all(|request| request.quiet);
             let mut next = self.model.clone();
             let mut rebuild = false;
             let mut answers = Vec::with_capacity(batch.len());
             for request in batch.drain(..) {
                 for change in request.changes {
                     rebuild |= matches!(change, Change::Rebuild);
-                    apply(&mut next, change);
+                    apply(&mut next, change, self.bound);
                 }
                 answers.push(request.done);
             }
+            // Unless the kernel's table is that of an earlier process, which may know more tasks.
+            quiet &= self.live.is_none() || next.full == self.model.full;
             let result = if quiet {
                 Ok(())
             } else {
@@ -141,24 +171,36 @@ impl Writer {
         // Until the new state is known to be in the kernel, nothing is.
         if let Some(live) = self.live.take().filter(|_| !rebuild) {
             let script = live.changes(&wanted, &self.table);
-            match run_script(&script).await {
+            match program::nft(Some(&self.router), &script).await {
                 Ok(()) => {
                     self.live = Some(wanted);
                     return Ok(());
                 }
-                // Somebody flushed the ruleset, as many firewalls do when they are reloaded.
+                // Somebody was in the router and changed it.
                 Err(error) => {
                     tracing::warn!(%error, "the table is not as we left it; writing it anew")
                 }
             }
         }
-        run_script(&wanted.script(&self.table)).await?;
+        program::nft(Some(&self.router), &wanted.script(&self.table)).await?;
         self.live = Some(wanted);
         Ok(())
     }
 }
 
-fn apply(model: &mut Model, change: Change) {
+/// Whose flows are too many.
+fn full(model: &Model, tally: &Tally, bound: u32) -> BTreeSet<String> {
+    let is_full = |(veth, task): &(&String, &Arc<Task>)| {
+        let vpc = model.vpcs.get(&task.vpc);
+        let flows = vpc.and_then(|vpc| tally.get(&(vpc::zone(vpc.number), task.address)));
+        let flows = flows.copied().unwrap_or_default();
+        task.limited && flows::is_full(flows, bound, model.full.contains(*veth))
+    };
+    let full = model.tasks.iter().filter(is_full);
+    full.map(|(veth, _)| veth.clone()).collect()
+}
+
+fn apply(model: &mut Model, change: Change, bound: u32) {
     match change {
         Change::AddTask {
             veth,
@@ -169,57 +211,12 @@ fn apply(model: &mut Model, change: Change) {
             model.tasks.insert(veth, task);
         }
         Change::RemoveTask { veth } => {
+            model.full.remove(&veth);
             model.tasks.remove(&veth);
         }
+        Change::Flows(tally) => model.full = full(model, &tally, bound),
         Change::Policy(policy) => model.policy = policy,
-        Change::OpenedUplinks(devices) => model.opened_uplinks = devices,
         Change::RemoveVpcs(vpcs) => model.vpcs.retain(|id, _| !vpcs.contains(id)),
         Change::Rebuild => {}
     }
-}
-
-/// Removes the table, if it is there.
-pub async fn remove_table(table: &str) -> Result<()> {
-    run_script(&format!("add table {table}\ndelete table {table}\n")).await
-}
-
-/// Runs one script as one transaction.
-async fn run_script(script: &str) -> Result<()> {
-    if script.is_empty() {
-        return Ok(());
-    }
-    let failed = |message: String| NetworkError::Nft(message);
-    let mut nft = Command::new("nft")
-        .args(["-f", "-"])
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| {
-            failed(format!(
-                "cannot be started ({error}); install the package nftables"
-            ))
-        })?;
-    let mut stdin = nft.stdin.take();
-    let feed_and_wait = async {
-        if let Some(mut stdin) = stdin.take() {
-            // nft may end before it has read all; then its message says why.
-            let _ = stdin.write_all(script.as_bytes()).await;
-        }
-        nft.wait_with_output().await
-    };
-    let output = tokio::time::timeout(NFT_TIMEOUT, feed_and_wait)
-        .await
-        .map_err(|_| failed(format!("did not end within {} s", NFT_TIMEOUT.as_secs())))?
-        .map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let message = String::from_utf8_lossy(&output.stderr);
-    tracing::debug!(script, %message, "nft refused a script");
-    Err(failed(
-        message.lines().next().unwrap_or("no message").to_owned(),
-    ))
 }

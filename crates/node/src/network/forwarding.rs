@@ -1,15 +1,22 @@
 //! Per-device switches under `/proc/sys/net`.
 //!
-//! The kernel asks the device a packet came in by whether it forwards. The veths of tasks always do. For tasks with a
-//! public address the answers from outside come in by the machine's uplinks, the devices of its default routes: these
-//! are switched on when the first such task comes, remembered, and switched back at a clean stop. The global
-//! `ip_forward` is left alone, it would open every device of the machine.
+//! The kernel asks the device a packet came in by whether it forwards. All devices of the router do, and the machine's
+//! end of the pair that leads there. For tasks with a public address the answers from outside come in by the machine's
+//! uplinks, the devices of its default routes: these are switched on when the first such task comes, remembered, and
+//! switched back at a clean stop. The machine's global `ip_forward` is left alone, it would open every device.
 
 use super::error::{Doing, Result};
-use std::{collections::BTreeSet, fs, io, path::PathBuf};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
 
 /// Of the calling thread, for `/proc/net` is that of the process's first one.
 const ROUTES: &str = "/proc/thread-self/net/route";
+
+const GLOBAL: &str = "/proc/sys/net/ipv4/ip_forward";
 
 fn ipv4_conf(device: &str, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/sys/net/ipv4/conf/{device}/{name}"))
@@ -19,18 +26,20 @@ fn write(path: PathBuf, value: &str) -> Result<()> {
     fs::write(&path, value).doing(|| format!("write {value} to {}", path.display()))
 }
 
-/// Sets up the host's end of a task's veth pair. Blocks.
-pub fn prepare_veth(device: &str) -> Result<()> {
-    write(ipv4_conf(device, "forwarding"), "1")?;
-    // With reverse-path filters on: look the sender up in its VPC's table, not in the machine's.
-    write(ipv4_conf(device, "src_valid_mark"), "1")?;
-    // And do not ask whether the sender's address leads back to the device: that is the firewall's business, and what
-    // leaves a load balancer, or answers it, does not (see `relays`). Of strict (1) and loose (2), the device's word
-    // and the machine's, the higher number counts.
-    let all = fs::read_to_string(ipv4_conf("all", "rp_filter")).unwrap_or_default();
-    let weakest = if all.trim() == "1" { "2" } else { "0" };
-    write(ipv4_conf(device, "rp_filter"), weakest)?;
-    no_ipv6(device)
+/// Lets a device of ours on the machine forward. Blocks.
+pub fn forward(device: &str) -> Result<()> {
+    write(ipv4_conf(device, "forwarding"), "1")
+}
+
+/// Sets up the namespace of the calling thread as the router, for all devices to come. Blocks.
+pub fn prepare_router() -> Result<()> {
+    write(GLOBAL.into(), "1")?;
+    for devices in ["all", "default"] {
+        // Whether a sender's address leads back to its device is the firewall's business, and what leaves a load
+        // balancer, or answers it, does not (see `relays`).
+        write(ipv4_conf(devices, "rp_filter"), "0")?;
+    }
+    no_ipv6("default")
 }
 
 /// Switches IPv6 off for a device (or `default`, for those to come). Blocks.
@@ -43,24 +52,47 @@ pub fn no_ipv6(device: &str) -> Result<()> {
     }
 }
 
-/// Makes the uplinks forward; the answer names those that did not before. Blocks.
-pub fn open_uplinks() -> Result<BTreeSet<String>> {
+/// Uplinks that forward because of us, and whether the machine's global switch was on when we made them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Opened(pub BTreeMap<String, bool>);
+
+impl Opened {
+    /// Earlier releases did not ask for the global switch: what it is now, it was.
+    pub fn of_earlier(devices: BTreeSet<String>) -> Opened {
+        let global = is_on(GLOBAL.into()).unwrap_or_default();
+        Opened(devices.into_iter().map(|device| (device, global)).collect())
+    }
+
+    /// Who has switched forwarding on for the whole machine since (Docker does) wants those devices to forward too.
+    fn forget_others(&mut self, global: bool) {
+        self.0.retain(|_, was_global| *was_global || !global);
+    }
+}
+
+fn is_on(path: PathBuf) -> Result<bool> {
+    let text = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+    Ok(text.trim() != "0")
+}
+
+/// Makes the uplinks forward. Blocks.
+pub fn open_uplinks(mut opened: Opened) -> Result<Opened> {
     let routes = fs::read_to_string(ROUTES).doing(|| format!("read {ROUTES}"))?;
-    let mut opened = BTreeSet::new();
+    let global = is_on(GLOBAL.into())?;
+    opened.forget_others(global);
     for device in default_route_devices(&routes) {
         let path = ipv4_conf(device, "forwarding");
-        let before = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
-        if before.trim() == "0" {
+        if !is_on(path.clone())? {
             write(path, "1")?;
-            opened.insert(device.to_owned());
+            opened.0.insert(device.to_owned(), global);
         }
     }
     Ok(opened)
 }
 
 /// Undoes [`open_uplinks`]. A device that is gone needs nothing. Blocks.
-pub fn close_uplinks(devices: &BTreeSet<String>) {
-    for device in devices {
+pub fn close_uplinks(mut opened: Opened) {
+    opened.forget_others(is_on(GLOBAL.into()).unwrap_or_default());
+    for device in opened.0.keys() {
         if let Err(error) = fs::write(ipv4_conf(device, "forwarding"), "0") {
             tracing::debug!(device, %error, "uplink not switched back");
         }
@@ -82,6 +114,20 @@ fn default_route_devices(routes: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_somebody_switched_on_for_all_devices_stays_on() {
+        for (name, was_global, global, kept) in [
+            ("nobody did", false, false, true),
+            ("somebody did since", false, true, false),
+            ("it was on, but not for the device", true, true, true),
+            ("it was on and is off", true, false, true),
+        ] {
+            let mut opened = Opened(BTreeMap::from([("eth0".into(), was_global)]));
+            opened.forget_others(global);
+            assert_eq!(!opened.0.is_empty(), kept, "{name}");
+        }
+    }
 
     #[test]
     fn uplinks_are_the_devices_of_default_routes() {

@@ -8,10 +8,10 @@ use super::{
 use futures_util::TryStreamExt;
 use nix::errno::Errno;
 use rtnetlink::{
-    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth,
     packet_route::{
         address::{AddressAttribute, AddressFlags},
-        link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State},
+        link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, State},
     },
 };
 use std::{
@@ -21,11 +21,11 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// The task's end of its veth pair. Fargate's own statistics call it eth1 (facts/ecs.md, metadata v4 `networks.eth1`).
+/// The task's end of its veth pair; the other end is in the router. Fargate's own statistics call it eth1 (facts/ecs.md, metadata v4 `networks.eth1`).
 pub const TASK_DEVICE: &str = "eth1";
 /// No larger than what the way out of a usual machine carries, so that no packet of a task needs splitting.
 pub const MTU: u32 = 1500;
-/// All host ends have the same address: each is alone on its link with one task.
+/// All ends in the router have the same address: each is alone on its link with one task.
 pub const GATEWAY_MAC: Mac = Mac([0x02, 0x4e, 0x47, 0x00, 0x00, 0x01]);
 pub(super) const LOOPBACK_INDEX: u32 = 1;
 /// How long a device may take to start on a busy machine.
@@ -53,6 +53,7 @@ pub struct Link {
     pub alias: Option<String>,
     /// Packets pass.
     pub running: bool,
+    pub kind: Option<InfoKind>,
 }
 
 impl Links {
@@ -80,7 +81,7 @@ impl Links {
         }
     }
 
-    async fn index(&self, name: &str) -> Result<u32> {
+    pub async fn index(&self, name: &str) -> Result<u32> {
         let missing = || NetworkError::Netlink {
             doing: format!("look for device {name}"),
             message: "it is gone".into(),
@@ -98,22 +99,22 @@ impl Links {
             .collect())
     }
 
-    /// Makes a veth pair: the host's end here, the task's in `netns`, both down.
+    /// Makes a veth pair: one end here, the other (its name and hardware address) in `netns`, both down.
     pub async fn add_veth(
         &self,
         name: &str,
         group: u32,
         netns: &impl AsRawFd,
-        mac: Mac,
+        (peer, mac): (&str, Mac),
     ) -> Result<u32> {
-        let peer = LinkMessageBuilder::<LinkUnspec>::default()
-            .name(TASK_DEVICE)
+        let there = LinkMessageBuilder::<LinkUnspec>::default()
+            .name(peer)
             .address(mac.0.to_vec())
             .mtu(MTU)
             .setns_by_fd(netns.as_raw_fd())
             .build();
-        let veth = LinkVeth::new(name, TASK_DEVICE)
-            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        let veth = LinkVeth::new(name, peer)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(there)))
             .address(GATEWAY_MAC.0.to_vec())
             .mtu(MTU)
             .link_group(group)
@@ -140,6 +141,14 @@ impl Links {
             .doing(|| format!("bring device {index} up"))
     }
 
+    /// Deletes one device; gone already is fine.
+    pub async fn delete_one(&self, index: u32) -> Result<()> {
+        match self.handle.link().del(index).execute().await {
+            Err(error) if errno(&error) == Some(Errno::ENODEV) => Ok(()),
+            done => done.doing(|| format!("delete device {index}")),
+        }
+    }
+
     /// Moves devices into `trash` and deletes that group: one wait for the kernel's readers, not one for each.
     pub async fn delete(&self, indexes: &[u32], trash: u32) -> Result<()> {
         for &index in indexes {
@@ -162,16 +171,15 @@ impl Links {
         }
     }
 
-    /// A device that holds an address of the node: a bridge without ports, for some kernels have no dummy devices.
-    pub async fn add_holder(&self, name: &str, group: u32) -> Result<u32> {
-        let holder = LinkBridge::new(name).link_group(group).build();
+    /// Moves a device into another namespace. It is down there, and what led to it here is gone.
+    pub async fn move_to(&self, index: u32, netns: &impl AsRawFd) -> Result<()> {
+        let change = LinkUnspec::new_with_index(index).setns_by_fd(netns.as_raw_fd());
         self.handle
             .link()
-            .add(holder)
+            .change(change.build())
             .execute()
             .await
-            .doing(|| format!("create device {name}"))?;
-        self.index(name).await
+            .doing(|| format!("move device {index}"))
     }
 
     /// IPv4 addresses with their device's index.
@@ -246,20 +254,16 @@ impl Links {
             .doing(|| format!("add a default route by {gateway}"))
     }
 
-    /// Waits until the task's device sends packets. The kernel starts its queue some time after the other end came up,
-    /// and drops what is sent before; asking about the device makes kernels from 6.8 do it at once, others take a
-    /// moment that nothing reports reliably.
-    pub async fn await_task_device(&self) -> Result<()> {
+    /// Waits until a device sends packets. The kernel starts its queue some time after the other end came up, and drops
+    /// what is sent before; asking about the device makes kernels from 6.8 do it at once, others take a moment that
+    /// nothing reports reliably.
+    pub async fn await_device(&self, name: &str) -> Result<()> {
         let deadline = Instant::now() + MAX_START;
-        while !self
-            .find(TASK_DEVICE)
-            .await?
-            .is_some_and(|link| link.running)
-        {
+        while !self.find(name).await?.is_some_and(|link| link.running) {
             if Instant::now() > deadline {
                 let message = format!("it does not run after {} s", MAX_START.as_secs());
                 return Err(NetworkError::Netlink {
-                    doing: format!("start device {TASK_DEVICE}"),
+                    doing: format!("start device {name}"),
                     message,
                 });
             }
@@ -276,6 +280,7 @@ fn link(message: LinkMessage) -> Link {
         group: 0,
         alias: None,
         running: false,
+        kind: None,
     };
     for attribute in message.attributes {
         match attribute {
@@ -283,6 +288,12 @@ fn link(message: LinkMessage) -> Link {
             LinkAttribute::Group(group) => link.group = group,
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
             LinkAttribute::OperState(state) => link.running = state == State::Up,
+            LinkAttribute::LinkInfo(infos) => {
+                link.kind = infos.into_iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind),
+                    _ => None,
+                });
+            }
             _ => {}
         }
     }

@@ -1,8 +1,9 @@
 //! The network of a node: task namespaces, addresses, routes, names and the firewall.
 //!
-//! A task is a network namespace with one device, a veth pair whose other end is on the machine. The machine routes
-//! between them, it does not bridge, so every packet passes the firewall ([`rules`]). Nothing here knows containers, so an address of a
-//! load balancer is a namespace of the same kind, named after its interface.
+//! A task is a network namespace with one device, a veth pair whose other end is in the [`router`]. That routes between
+//! them, it does not bridge, so every packet passes the firewall ([`rules`]). Nothing here knows containers, so an
+//! address of a load balancer is a namespace of the same kind, named after its interface. What the [`machine`] itself
+//! needs is little: a pair of devices, routes, and a way to the world for tasks with public addresses.
 //!
 //! The calls of a node's life, in order: [`Network::open`]; [`Network::existing`] and [`Network::adopt`] for each task
 //! that still runs; [`Network::sweep`]; then policies and tasks as they come; [`Network::close`] at a clean stop. After
@@ -11,43 +12,55 @@
 
 mod attach;
 mod book;
+mod conntrack;
 mod dns;
 mod error;
 mod files;
 mod firewall;
-mod foreign;
+mod flows;
 mod forwarding;
 mod links;
+mod machine;
 mod model;
 mod netns;
-mod node_device;
 mod policy;
+mod program;
 mod relays;
+mod router;
 mod routes;
 mod rules;
 mod ruleset;
 mod state;
 mod teardown;
+mod upgrade;
+mod uplink;
 mod vpc;
 
 pub use error::{NetworkError, Result};
 pub use files::{TaskFiles, task_files};
-pub use foreign::dropping_chains;
+pub use machine::firewalls;
 pub use rules::{METADATA, METADATA_PORT, RESOLVER};
 
-use book::Book;
+use book::{Book, Place};
 use error::Doing;
 use firewall::{Change, Firewall};
 use links::Links;
-use model::{TaskId, VpcId};
+use machine::Machine;
+use model::TaskId;
 use neargate_node_api as proto;
 use policy::Policy;
+use router::Router;
 use rules::Model;
 use state::Saved;
-use std::{collections::BTreeMap, fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::Arc,
+};
 use teardown::Reaper;
 use tokio::sync::{Mutex, Semaphore};
-use vpc::mark;
 
 /// Networks being made at once; more wait. Each has a thread for some of the time, and the kernel makes one device at
 /// a time anyway.
@@ -88,7 +101,8 @@ pub struct Network {
     /// The group of all our devices: the instance as a number.
     group: u32,
     node_address: Ipv4Addr,
-    links: Arc<Links>,
+    router: Router,
+    machine: Machine,
     firewall: Firewall,
     reaper: Reaper,
     /// Held while VPCs, addresses and the policy change, not while a namespace is built.
@@ -110,27 +124,43 @@ impl Network {
             })?;
         let directory = config.run_dir.join("netns");
         fs::create_dir_all(&directory).doing(|| format!("create {}", directory.display()))?;
-        let saved = Saved::load(&state_path(&config))?.unwrap_or_default();
+        let saved: Saved = state::load(&state_path(&config))?.unwrap_or_default();
 
-        let links = Arc::new(Links::connect()?);
-        let node_address = node_device::find_or_make(&links, &config.instance, group).await?;
-        let book = Book::open(saved, &links, node_address, &config.resolv_conf).await?;
+        let (router, new) = Router::find_or_make(&config.run_dir).await?;
+        let links = Links::connect()?;
+        let named = (config.instance.as_str(), group);
+        upgrade::take_over(&links, &router, named, &config.run_dir).await?;
+        let machine = Machine::open(links, router.clone(), named, &config.run_dir).await?;
+        let uplink = machine.uplink().await;
+        let place = Place {
+            router: &router,
+            address: uplink.router,
+            resolv_conf: &config.resolv_conf,
+        };
+        let book = Book::open(saved, place).await?;
+        machine.lead_ranges(book.ranges()).await?;
+        let bound = blocking(|| Ok(flows::per_task())).await?;
         let model = Model {
             device_groups: [group, !group],
-            node_address,
+            router_address: uplink.router,
+            machine_address: uplink.machine,
+            full: BTreeSet::new(),
             policy: Arc::new(book.saved.policy.clone()),
             vpcs: book.firewall_vpcs(),
             tasks: BTreeMap::new(),
-            opened_uplinks: book.saved.opened_uplinks.clone(),
         };
-        tokio::spawn(foreign::warn());
-        let firewall = Firewall::start(table_name(&config), model);
-        let reaper = Reaper::start(links.clone(), !group);
+        let firewall = Firewall::start(router.clone(), table_name(&config.instance), model, bound);
+        if new {
+            // Nothing passes before the rules are there, also of devices that an earlier release had elsewhere.
+            firewall.apply(vec![Change::Rebuild]).await?;
+        }
+        let reaper = Reaper::start(router.clone(), uplink.router, !group);
         Ok(Network {
             config,
             group,
-            node_address,
-            links,
+            node_address: uplink.router,
+            router,
+            machine,
             firewall,
             reaper,
             book: Mutex::new(book),
@@ -138,21 +168,15 @@ impl Network {
         })
     }
 
-    /// The node's own address towards its tasks: the source of what the machine sends them, and where the services
-    /// listen that tasks see under link-local addresses.
+    /// The node's own address towards its tasks, in the router: where the services listen that they see under
+    /// link-local addresses.
     pub fn node_address(&self) -> Ipv4Addr {
         self.node_address
     }
 
-    /// The mark that leads packets of a socket (SO_MARK) into a VPC, also where another VPC has the same addresses.
-    pub async fn vpc_mark(&self, vpc_id: &str) -> Option<u32> {
-        let id: VpcId = vpc_id.parse().ok()?;
-        Some(mark(self.book.lock().await.saved.vpcs.get(&id)?.number))
-    }
-
     /// What the machine has of this node's tasks.
     pub async fn existing(&self) -> Result<Vec<ExistingTask>> {
-        teardown::existing(&self.links, self.group, &self.netns_dir()).await
+        teardown::existing(&self.router.links, self.group, &self.netns_dir()).await
     }
 
     /// Replaces the security groups and their members: one transaction, effective for new flows at once.
@@ -176,7 +200,15 @@ impl Network {
 
     async fn save(&self, saved: &Saved) -> Result<()> {
         let (saved, path) = (saved.clone(), state_path(&self.config));
-        blocking(move || saved.store(&path)).await
+        blocking(move || state::store(&saved, &path)).await
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            router: &self.router,
+            address: self.node_address,
+            resolv_conf: &self.config.resolv_conf,
+        }
     }
 
     fn netns_dir(&self) -> PathBuf {
@@ -188,8 +220,9 @@ impl Network {
     }
 }
 
-fn table_name(config: &NetworkConfig) -> String {
-    format!("inet neargate-{}", config.instance)
+/// In the router, and on the machine.
+fn table_name(instance: &str) -> String {
+    format!("inet neargate-{instance}")
 }
 
 fn state_path(config: &NetworkConfig) -> PathBuf {

@@ -73,6 +73,11 @@ impl GroupId {
 }
 
 impl TaskId {
+    /// An address of a load balancer is named after its interface.
+    pub fn is_interface(&self) -> bool {
+        self.0.starts_with("eni-")
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,7 +8,7 @@ use super::{
 use nix::{
     errno::Errno,
     mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
     sys::statfs::statfs,
 };
 use std::{
@@ -82,6 +82,20 @@ pub fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Runs work in a namespace that exists: the sockets and processes that it makes belong there.
+pub async fn within<T: Send + 'static>(
+    path: PathBuf,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    on_own_thread(move || {
+        let file = File::open(&path).doing(|| format!("open {}", path.display()))?;
+        setns(&file, CloneFlags::CLONE_NEWNET)
+            .doing(|| format!("enter the network namespace {}", path.display()))?;
+        work()
+    })
+    .await
 }
 
 async fn on_own_thread<T: Send + 'static>(

@@ -24,17 +24,9 @@ pub fn mark(number: u32) -> u32 {
 }
 
 /// Leads the answers to an interface whose device is up.
-pub async fn lead_back(
-    links: &Links,
-    interface: &Interface,
-    index: u32,
-    (relay, vpc): (u32, u32),
-) -> Result<()> {
-    links.lead_all(interface.address, index, relay).await?;
-    // Where reverse-path filters are on, the kernel asks of an answer whether its sender could be reached from here:
-    // as if a packet with the same mark came by this device.
-    let veth = interface.eni.veth();
-    links.add_device_rule(&veth, relay, vpc).await
+pub async fn lead_back(links: &Links, interface: &Interface, index: u32, relay: u32) -> Result<()> {
+    let table = Some(relay);
+    links.lead_all(interface.address, index, table).await
 }
 
 /// Claims a number, as VPCs do: the kernel refuses to have a routing rule twice.
@@ -57,8 +49,7 @@ pub async fn restore(links: &Links, number: u32) -> Result<()> {
     links.add_mark_rule(mark(number)).await.map(drop)
 }
 
-pub async fn release(links: &Links, eni: &EniId, number: u32) -> Result<()> {
+pub async fn release(links: &Links, number: u32) -> Result<()> {
     links.flush_table(mark(number)).await?;
-    links.remove_device_rule(&eni.veth(), mark(number)).await?;
     links.remove_mark_rule(mark(number)).await
 }

@@ -2,24 +2,31 @@
 //!
 //! ```text
 //!            from a task                                              to a task
-//! prerouting ── own address and device? ── mark and conntrack zone of its VPC
-//!   │ dstnat: the resolver's and the metadata addresses become the node's own
+//! prerouting ── own address and device? ── mark and conntrack zone of its VPC ── within its bound of flows?
+//!   │ dstnat: the resolver's and the metadata addresses become the router's own
 //!   ├─ forward ── groups' egress ── permitted ┬─ same VPC: receiver's groups' ingress
-//!   │                                         └─ outside: only with a public address ── srcnat
-//!   └─ input ──── DNS, metadata: always; else as "outside"
-//! forward (from outside) ── public address ── receiver's groups' ingress
-//! output (from the host) ──────────────────── receiver's groups' ingress
+//!   │                                         └─ the machine and beyond: only with a public address ── srcnat
+//!   └─ input ──── DNS, metadata: always; else as "beyond"
+//! forward (by the uplink) ── from the machine itself, or to a public address ── receiver's groups' ingress
+//! output (the router's services) ────────────────────────────────────────────── receiver's groups' ingress
 //! ```
+//! The table is in the router ([`super::router`]), so all that it sees is ours or comes by the uplink.
+//!
 //! What a packet costs does not grow with the number of tasks or groups: devices lead to chains through verdict maps,
 //! members of groups are sets. Interfaces with equal groups share their chains, so that a new task of a service is
 //! only a handful of set elements.
 //!
+//! Network ACLs belong at the head of `forward`, before any known flow is let pass, for they are stateless: the
+//! sender's subnet out, then the receiver's in, by verdict maps of devices as those of the groups are.
+//!
 //! AWS: VPC guide, security-groups.md and security-group-rules.md; facts/network-and-discovery.md sections 3-5.
 
 use super::{
+    flows::{STARTS_AT_ONCE, STARTS_PER_SECOND},
     model::{EniId, GroupId, VpcId},
     policy::{Group, Peer, Policy, Rule, Traffic},
     ruleset::Ruleset,
+    uplink::ROUTER_DEVICE,
     vpc::mark,
 };
 use ipnet::Ipv4Net;
@@ -44,14 +51,16 @@ pub struct Model {
     /// The groups of our devices: alive, and about to be deleted. A device is in one from its first moment to its last,
     /// so that there is none when its packets could pass for those of another program.
     pub device_groups: [u32; 2],
-    /// The node's own address towards its tasks.
-    pub node_address: Ipv4Addr,
+    /// The router's own address, where the node's services listen.
+    pub router_address: Ipv4Addr,
+    /// The machine's address towards its tasks.
+    pub machine_address: Ipv4Addr,
+    /// Devices of tasks that have too many flows (see [`super::flows`]).
+    pub full: BTreeSet<String>,
     pub policy: Arc<Policy>,
     pub vpcs: BTreeMap<VpcId, Vpc>,
     /// By the name of the host's end of the veth pair.
     pub tasks: BTreeMap<String, Arc<Task>>,
-    /// Devices that do not forward unless we make them (see `forwarding`).
-    pub opened_uplinks: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +83,8 @@ pub struct Task {
     pub vpc: VpcId,
     pub address: Ipv4Addr,
     pub public: bool,
+    /// A tenant's programs send here. Otherwise a load balancer does, which bounds its connections itself.
+    pub limited: bool,
     /// As at the start of the task; the policy's word on the interface counts more.
     pub groups: BTreeSet<GroupId>,
     /// It sends with the addresses of others, and the flows that it begins have this mark.
@@ -91,7 +102,7 @@ pub fn render(model: &Model) -> Ruleset {
     declare_sets(&mut table);
     base_chains(&mut table, model);
     for vpc in model.vpcs.values() {
-        vpc_chains(&mut table, vpc);
+        vpc_chains(&mut table, model, vpc);
     }
     for (veth, task) in &model.tasks {
         add_task(&mut table, model, &relays, (veth, task));
@@ -139,15 +150,22 @@ fn groups_of<'m>(model: &'m Model, task: &'m Task) -> &'m BTreeSet<GroupId> {
 }
 
 fn declare_sets(table: &mut Ruleset) {
-    // Devices of tasks that may talk to the world; devices that we made forward.
+    // Devices of tasks that may talk to the world.
     table.set("public", "type ifname;");
-    table.set("opened", "type ifname;");
+    // Those that begin only so many flows at once: a packet finds its device in it when that has begun too many.
+    let bound = format!(
+        "type ifname; limit rate over {STARTS_PER_SECOND}/second burst {STARTS_AT_ONCE} packets;"
+    );
+    table.set("starts", &bound);
+    table.set("full", "type ifname;");
     // Which device is in which VPC, by its mark.
     table.set("members", "type mark . ifname;");
     table.set("sources", "type ifname . ipv4_addr : verdict;");
     table.set("egress", "type ifname : verdict;");
     table.set("ingress", "type ifname : verdict;");
+    // By the device that a packet leaves by, and by the one that it would leave by.
     table.set("zones", "type ifname : verdict;");
+    table.set("owners", "typeof fib daddr oifname : verdict;");
     // Devices that send with the addresses of others; the marks of their flows.
     table.set("relays", "type ifname;");
     table.set("relayed", "type ifname : verdict;");
@@ -156,12 +174,10 @@ fn declare_sets(table: &mut Ruleset) {
 }
 
 fn base_chains(table: &mut Ruleset, model: &Model) {
-    let node = model.node_address;
+    let (router, machine) = (model.router_address, model.machine_address);
+    let uplink = quoted(ROUTER_DEVICE);
     let [alive, dying] = model.device_groups;
     let ours = format!("{{ {alive}, {dying} }}");
-    for uplink in &model.opened_uplinks {
-        table.element("opened", quoted(uplink));
-    }
     // Before conntrack, which must know the zone.
     table.chain(
         "prerouting",
@@ -171,6 +187,8 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
             "meta nfproto ipv4 iifname vmap @relayed".into(),
             // Another sender address, or IPv6.
             format!("iifgroup {ours} drop"),
+            // Of the tasks with an address, the machine's packets are led to one.
+            format!("iifname {uplink} ip saddr {machine} fib daddr oifname vmap @owners"),
         ],
     );
     // After conntrack, before the way is chosen.
@@ -178,8 +196,17 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         "answers",
         "type filter hook prerouting priority mangle; policy accept;",
         vec![
-            "ct state new ct mark set iifname map @relay_marks".into(),
+            "ct state new jump begun".into(),
             "ct direction reply ct mark @answered meta mark set ct mark".into(),
+        ],
+    );
+    table.chain(
+        "begun",
+        "",
+        vec![
+            "iifname @full drop".into(),
+            "iifname @starts drop".into(),
+            "ct mark set iifname map @relay_marks".into(),
         ],
     );
     table.chain(
@@ -188,13 +215,13 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         vec!["oifname vmap @zones".into()],
     );
     let mut dstnat = vec![format!(
-        "iifgroup {ours} ip daddr {METADATA} tcp dport 80 dnat ip to {node}:{METADATA_PORT}"
+        "iifgroup {ours} ip daddr {METADATA} tcp dport 80 dnat ip to {router}:{METADATA_PORT}"
     )];
     for vpc in model.vpcs.values() {
         let Some(ports) = vpc.dns else { continue };
         for (protocol, port) in [("udp", ports.udp), ("tcp", ports.tcp)] {
             dstnat.push(format!(
-                "meta mark {} ip daddr {{ {RESOLVER}, {} }} {protocol} dport 53 dnat ip to {node}:{port}",
+                "meta mark {} ip daddr {{ {RESOLVER}, {} }} {protocol} dport 53 dnat ip to {router}:{port}",
                 mark_text(vpc.number),
                 resolver_of(vpc.cidr),
             ));
@@ -208,20 +235,23 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
     table.chain(
         "srcnat",
         "type nat hook postrouting priority srcnat; policy accept;",
-        vec![format!("iifgroup {ours} oifgroup != {ours} masquerade")],
+        vec![format!(
+            "iifgroup {ours} oifname {uplink} snat ip to {router}"
+        )],
     );
     table.chain(
         "forward",
-        "type filter hook forward priority filter; policy accept;",
+        "type filter hook forward priority filter; policy drop;",
         vec![
             "iifname vmap @egress".into(),
-            format!("oifgroup {ours} goto from_outside"),
-            // We made this device forward for the answers to our tasks, not to turn the machine into a router.
-            // Published ports of other programs (Docker) are destination-translated and stay open.
-            "iifname @opened ct state new ct status ! dnat drop".into(),
+            format!("iifname {uplink} goto from_uplink"),
         ],
     );
-    let mut from_outside = vec![KNOWN_FLOWS.to_owned()];
+    // The machine counts as the world, but reaches tasks without a public address too.
+    let mut from_uplink = vec![
+        KNOWN_FLOWS.to_owned(),
+        format!("ip saddr {machine} oifname vmap @ingress"),
+    ];
     let ranges: Vec<Ipv4Net> = model.vpcs.values().map(|vpc| vpc.cidr).collect();
     let ranges: Vec<String> = Ipv4Net::aggregate(&ranges)
         .iter()
@@ -229,20 +259,22 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         .collect();
     if !ranges.is_empty() {
         // References to groups mean private addresses; nobody outside may claim one.
-        from_outside.push(format!("ip saddr {{ {} }} drop", ranges.join(", ")));
+        from_uplink.push(format!("ip saddr {{ {} }} drop", ranges.join(", ")));
     }
-    from_outside.extend([
+    from_uplink.extend([
         "oifname @public oifname vmap @ingress".into(),
         "drop".into(),
     ]);
-    table.chain("from_outside", "", from_outside);
+    table.chain("from_uplink", "", from_uplink);
     table.chain(
         "input",
         "type filter hook input priority filter; policy accept;",
         vec![
             // No security group can block these two (VPC guide, security-groups.md).
-            format!("iifgroup {ours} ip daddr {node} ct status dnat accept"),
+            format!("iifgroup {ours} ip daddr {router} ct status dnat accept"),
             "iifname vmap @egress".into(),
+            // The node's services are for tasks.
+            format!("iifname {uplink} drop"),
         ],
     );
     table.chain(
@@ -268,17 +300,17 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
     );
 }
 
-fn vpc_chains(table: &mut Ruleset, vpc: &Vpc) {
+fn vpc_chains(table: &mut Ruleset, model: &Model, vpc: &Vpc) {
     let (number, mark) = (vpc.number, mark_text(vpc.number));
-    // Both ends in the zone within the VPC and towards the node. A flow to the world is translated: its answers come
-    // from a device without a zone, so only its first direction may have one.
+    // Both ends in the zone within the VPC and towards the node and its machine. A flow to the world is translated: its
+    // answers come from a device without a zone, so only its first direction may have one.
     table.chain(
         &format!("vpc_{number}"),
         "",
         vec![
             format!("meta mark set {mark}"),
             format!("fib daddr type vmap {{ local : goto zone_{number}, broadcast : drop, multicast : drop }}"),
-            format!("ip daddr {{ {}, {RESOLVER}, {METADATA} }} goto zone_{number}", vpc.cidr),
+            format!("ip daddr {{ {}, {RESOLVER}, {METADATA}, {} }} goto zone_{number}", vpc.cidr, model.machine_address),
             format!("ct original zone set {number} accept"),
         ],
     );
@@ -319,6 +351,12 @@ fn add_task(table: &mut Ruleset, model: &Model, relays: &Relays, (veth, task): (
     if task.public {
         table.element("public", device.clone());
     }
+    if task.limited {
+        table.element("starts", device.clone());
+    }
+    if model.full.contains(veth) {
+        table.element("full", device.clone());
+    }
     table.element("members", format!("{} . {device}", mark_text(vpc.number)));
     table.verdict(
         "sources",
@@ -327,7 +365,9 @@ fn add_task(table: &mut Ruleset, model: &Model, relays: &Relays, (veth, task): (
     );
     table.verdict("egress", device.clone(), format!("goto out_{profile}"));
     table.verdict("ingress", device.clone(), format!("goto in_{profile}"));
-    table.verdict("zones", device, format!("goto zone_{}", vpc.number));
+    for map in ["zones", "owners"] {
+        table.verdict(map, device.clone(), format!("goto zone_{}", vpc.number));
+    }
 }
 
 fn add_member(table: &mut Ruleset, address: Ipv4Addr, groups: &BTreeSet<GroupId>) {

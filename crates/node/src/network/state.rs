@@ -8,12 +8,8 @@ use super::{
     policy::Policy,
     vpc::VpcRecord,
 };
-use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::Path,
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
@@ -21,35 +17,31 @@ pub struct Saved {
     /// Numbers of the interfaces that relay.
     #[serde(default)]
     pub relays: BTreeMap<EniId, u32>,
-    /// Uplinks on which we switched forwarding on and must switch it off again.
-    pub opened_uplinks: BTreeSet<String>,
     pub policy: Policy,
 }
 
-impl Saved {
-    /// The state left by an earlier process; `None` when there was none.
-    pub fn load(path: &Path) -> Result<Option<Saved>> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).doing(|| format!("read {}", path.display())),
-        };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| NetworkError::State {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })
-    }
-
-    /// Replaces the file in one step.
-    pub fn store(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec(self).map_err(|error| NetworkError::State {
+/// The state left by an earlier process; `None` when there was none.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).doing(|| format!("read {}", path.display())),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| NetworkError::State {
             path: path.to_owned(),
             reason: error.to_string(),
-        })?;
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, text).doing(|| format!("write {}", fresh.display()))?;
-        fs::rename(&fresh, path).doing(|| format!("replace {}", path.display()))
-    }
+        })
+}
+
+/// Replaces the file in one step.
+pub fn store(state: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_vec(state).map_err(|error| NetworkError::State {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, text).doing(|| format!("write {}", fresh.display()))?;
+    fs::rename(&fresh, path).doing(|| format!("replace {}", path.display()))
 }

@@ -3,18 +3,21 @@
 use super::{
     ExistingTask, Network, NetworkError, Result, blocking,
     book::{Attached, Book},
+    conntrack::Flow,
     error::Doing,
-    firewall::{self, Change},
-    forwarding,
+    firewall::Change,
+    flows,
     links::Links,
     model::{TaskId, VpcId},
-    netns, node_device, relays, state_path, table_name, vpc,
+    netns, relays,
+    router::Router,
+    rules, state_path, vpc,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs, io,
+    net::Ipv4Addr,
     path::Path,
-    sync::Arc,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -24,10 +27,19 @@ use tokio::{
 /// Devices waiting to be deleted; further callers wait for room.
 const MAX_WAITING: usize = 1024;
 
-/// Deletes devices, all that wait at once: the kernel takes some 25 ms for one and no longer for a hundred.
+/// Deletes devices and ends flows, all that wait at once: the kernel takes some 25 ms for a device and no longer for a
+/// hundred, and flows have to be listed whole.
 pub struct Reaper {
-    requests: mpsc::Sender<(u32, oneshot::Sender<Result<()>>)>,
+    requests: mpsc::Sender<(Gone, oneshot::Sender<Result<()>>)>,
     worker: JoinHandle<()>,
+}
+
+/// What is left of a task.
+#[derive(Debug, Default)]
+pub struct Gone {
+    device: Option<u32>,
+    /// Its address, and the zones in which that meant it.
+    flows: Option<(Ipv4Addr, Vec<u16>)>,
 }
 
 impl Drop for Reaper {
@@ -37,15 +49,15 @@ impl Drop for Reaper {
 }
 
 impl Reaper {
-    /// `trash` is a device group that nothing else uses.
-    pub fn start(links: Arc<Links>, trash: u32) -> Reaper {
+    /// `address` is the router's; `trash` is a device group that nothing else uses.
+    pub fn start(router: Router, address: Ipv4Addr, trash: u32) -> Reaper {
         let (requests, mut receiver) = mpsc::channel(MAX_WAITING);
         let worker = tokio::spawn(async move {
             let mut batch = Vec::new();
             while receiver.recv_many(&mut batch, MAX_WAITING).await > 0 {
-                let (indexes, answers): (Vec<u32>, Vec<oneshot::Sender<Result<()>>>) =
+                let (gone, answers): (Vec<Gone>, Vec<oneshot::Sender<Result<()>>>) =
                     batch.drain(..).unzip();
-                let result = links.delete(&indexes, trash).await;
+                let result = reap((&router, address), gone, trash).await;
                 for done in answers {
                     // A caller that gave up does not want the answer.
                     let _ = done.send(result.clone());
@@ -55,14 +67,42 @@ impl Reaper {
         Reaper { requests, worker }
     }
 
-    async fn delete(&self, index: u32) -> Result<()> {
+    async fn take(&self, gone: Gone) -> Result<()> {
         let (done, result) = oneshot::channel();
         self.requests
-            .send((index, done))
+            .send((gone, done))
             .await
             .map_err(|_| NetworkError::Closed)?;
         result.await.map_err(|_| NetworkError::Closed)?
     }
+
+    async fn delete(&self, device: u32) -> Result<()> {
+        let device = Some(device);
+        self.take(Gone {
+            device,
+            flows: None,
+        })
+        .await
+    }
+}
+
+/// Devices first: without them, no flow begins anew.
+async fn reap((router, address): (&Router, Ipv4Addr), gone: Vec<Gone>, trash: u32) -> Result<()> {
+    let devices: Vec<u32> = gone.iter().filter_map(|gone| gone.device).collect();
+    router.links.delete(&devices, trash).await?;
+    let over: BTreeSet<(u16, Ipv4Addr)> = gone
+        .into_iter()
+        .filter_map(|gone| gone.flows)
+        .flat_map(|(address, zones)| zones.into_iter().map(move |zone| (zone, address)))
+        .collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    let is_over = move |flow: &Flow| {
+        let mut addresses = flow.addresses();
+        addresses.any(|address| over.contains(&(flow.zone, address)))
+    };
+    flows::end(router, address, is_over).await
 }
 
 /// Namespaces by their files, devices by their group and alias.
@@ -104,16 +144,18 @@ impl Network {
     /// Removes everything of a task. Not there (any more) is fine.
     pub async fn detach(&self, task_id: &str) -> Result<()> {
         let task: TaskId = task_id.parse()?;
-        let attached = {
+        let (attached, flows) = {
             let mut book = self.book.lock().await;
+            let attached = book.tasks.remove(&task);
+            let flows = attached.as_ref().map(|gone| book.flows_of(&task, gone));
             book.host_routes.retain(|_, owner| *owner != task);
-            book.tasks.remove(&task)
+            (attached, flows)
         };
         let Some(attached) = attached else {
             return self.remove_remains_of(&task).await;
         };
         let veth = attached.interface.eni.veth();
-        self.remove_remains(&task, &veth).await?;
+        self.remove_remains(&task, &veth, flows).await?;
         self.firewall
             .apply(vec![Change::RemoveTask { veth }])
             .await?;
@@ -138,7 +180,7 @@ impl Network {
             return Ok(());
         }
         for (eni, number) in unused {
-            relays::release(&self.links, &eni, number).await?;
+            relays::release(&self.router.links, number).await?;
             book.saved.relays.remove(&eni);
         }
         self.save(&book.saved).await
@@ -159,17 +201,26 @@ impl Network {
         };
         match heir {
             Some((task, index)) => self.add_routes(&task, address, index).await,
-            None => Ok(()),
+            None => self.machine.unlead_address(address).await,
         }
     }
 
-    /// The namespace and the device, with all routes that lead to it.
-    pub(super) async fn remove_remains(&self, task: &TaskId, veth: &str) -> Result<()> {
+    /// The namespace and the device, with all routes that lead to it, then the flows.
+    pub(super) async fn remove_remains(
+        &self,
+        task: &TaskId,
+        veth: &str,
+        flows: Option<(Ipv4Addr, Vec<u16>)>,
+    ) -> Result<()> {
         let path = self.netns_path(task);
         blocking(move || netns::remove(&path)).await?;
-        match self.links.find(veth).await? {
-            Some(link) if link.group == self.group => self.reaper.delete(link.index).await,
-            _ => Ok(()),
+        let device = self.router.links.find(veth).await?;
+        let device = device
+            .filter(|link| link.group == self.group)
+            .map(|link| link.index);
+        match device.is_some() || flows.is_some() {
+            true => self.reaper.take(Gone { device, flows }).await,
+            false => Ok(()),
         }
     }
 
@@ -177,7 +228,7 @@ impl Network {
     async fn remove_remains_of(&self, task: &TaskId) -> Result<()> {
         let path = self.netns_path(task);
         blocking(move || netns::remove(&path)).await?;
-        for link in self.links.group(self.group).await? {
+        for link in self.router.links.group(self.group).await? {
             if link.alias.as_deref() == Some(task.as_str()) {
                 self.reaper.delete(link.index).await?;
             }
@@ -200,16 +251,49 @@ impl Network {
             }
         }
         // Devices that were never finished have no alias.
-        let node_device = node_device::name(&self.config.instance);
-        let unfinished = self.links.group(self.group).await?.into_iter();
-        for link in unfinished.filter(|link| link.alias.is_none() && link.name != node_device) {
+        let unfinished = self.router.links.group(self.group).await?.into_iter();
+        for link in unfinished.filter(|link| link.alias.is_none()) {
             self.reaper.delete(link.index).await?;
         }
         self.release_relays().await?;
         let mut book = self.book.lock().await;
         self.remove_unused_vpcs(&mut book, 0).await?;
         drop(book);
+        self.machine.sweep().await?;
+        self.end_flows_of_nobody().await?;
         self.firewall.apply(vec![Change::Rebuild]).await
+    }
+
+    /// A process that was killed may have removed a task and not its flows.
+    async fn end_flows_of_nobody(&self) -> Result<()> {
+        let (ranges, taken) = {
+            let book = self.book.lock().await;
+            let vpcs = book.saved.vpcs.values();
+            let ranges: Vec<_> = vpcs.map(|vpc| (vpc::zone(vpc.number), vpc.cidr)).collect();
+            let taken: BTreeSet<_> = book
+                .tasks
+                .values()
+                .filter_map(|task| {
+                    let vpc = book.saved.vpcs.get(&task.vpc)?;
+                    Some((vpc::zone(vpc.number), task.interface.address))
+                })
+                .collect();
+            (ranges, taken)
+        };
+        let is_over = move |flow: &Flow| {
+            let mut addresses = flow.addresses();
+            addresses.any(|address| {
+                let of_a_vpc = ranges
+                    .iter()
+                    .any(|(zone, range)| *zone == flow.zone && range.contains(&address));
+                // The resolver's second address is nobody's.
+                let resolver = ranges
+                    .iter()
+                    .any(|(_, range)| rules::resolver_of(*range) == address);
+                of_a_vpc && !resolver && !taken.contains(&(flow.zone, address))
+            })
+        };
+        flows::end(&self.router, self.node_address, is_over).await
     }
 
     /// Keeps at most `idle` VPCs that have no tasks.
@@ -224,33 +308,28 @@ impl Network {
             .apply(vec![Change::RemoveVpcs(unused.clone())])
             .await?;
         for id in unused {
-            if let Some(record) = book.saved.vpcs.get(&id) {
-                vpc::remove(&self.links, record).await?;
-                book.saved.vpcs.remove(&id);
+            if let Some(record) = book.saved.vpcs.remove(&id) {
+                let shared = book.ranges().contains(&record.cidr);
+                vpc::remove(&self.router.links, &record, shared).await?;
                 book.resolvers.remove(&id);
             }
         }
+        self.machine.lead_ranges(book.ranges()).await?;
         self.save(&book.saved).await
     }
 
     /// Removes everything that this node made on the machine. The tasks' processes must have ended.
     pub async fn close(self) -> Result<()> {
-        let book = self.book.into_inner();
         let directory = self.config.run_dir.join("netns");
         for name in file_names(&directory)? {
             netns::remove(&directory.join(name))?;
         }
-        self.links.delete_group(self.group).await?;
-        self.links.delete_group(!self.group).await?;
-        for record in book.saved.vpcs.values() {
-            vpc::remove(&self.links, record).await?;
-        }
-        for (eni, &number) in &book.saved.relays {
-            relays::release(&self.links, eni, number).await?;
-        }
-        forwarding::close_uplinks(&book.saved.opened_uplinks);
-        drop(self.firewall);
-        firewall::remove_table(&table_name(&self.config)).await?;
+        self.machine.close().await?;
+        // A namespace ends some time after the last that is in it; its devices shall not be seen until then.
+        self.router.links.delete_group(self.group).await?;
+        self.router.links.delete_group(!self.group).await?;
+        drop((self.firewall, self.reaper, self.book));
+        self.router.remove()?;
         let left = [
             fs::remove_file(state_path(&self.config)),
             fs::remove_dir(&directory),

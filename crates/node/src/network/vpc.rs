@@ -2,8 +2,8 @@
 //!
 //! Every account and region has a default VPC with the same range, so two tasks of one machine may have the same
 //! address. Packets are therefore marked with the number of their sender's VPC and routed by that VPC's own table,
-//! and conntrack keeps the flows of each apart. The number is the machine's: it is claimed by adding the routing rule,
-//! which the kernel refuses to have twice, so two Neargates do not meet.
+//! and conntrack keeps the flows of each apart. All of that is in the router; a number is claimed by adding its routing
+//! rule, which the kernel refuses to have twice.
 
 use super::{
     error::{NetworkError, Result},
@@ -26,6 +26,12 @@ const MARK_BASE: u32 = 0x4e47_0000;
 /// The packet mark of a VPC, also the number of its routing table.
 pub fn mark(number: u32) -> u32 {
     MARK_BASE + number
+}
+
+/// The conntrack zone of a VPC.
+pub fn zone(number: u32) -> u16 {
+    // Numbers go to MAX_VPCS.
+    number as u16
 }
 
 /// A VPC that has (or had) tasks here.
@@ -68,7 +74,12 @@ pub async fn restore(links: &Links, vpc: &VpcRecord) -> Result<()> {
     links.close_range(vpc.cidr, mark(vpc.number)).await
 }
 
-pub async fn remove(links: &Links, vpc: &VpcRecord) -> Result<()> {
+/// `shared`: another VPC that stays has the same range.
+pub async fn remove(links: &Links, vpc: &VpcRecord, shared: bool) -> Result<()> {
     links.flush_table(mark(vpc.number)).await?;
-    links.remove_mark_rule(mark(vpc.number)).await
+    links.remove_mark_rule(mark(vpc.number)).await?;
+    match shared {
+        true => Ok(()),
+        false => links.reopen_range(vpc.cidr).await,
+    }
 }

@@ -199,7 +199,7 @@ fn members_on_other_nodes_and_changed_groups_come_with_the_policy() {
             Answered,
             "the interface's groups were changed"
         );
-        let members = sh("nft list set inet neargate-0badcafe sg-b_members");
+        let members = lab.in_router("nft list set inet neargate-0badcafe sg-b_members");
         assert!(
             members.contains("172.31.0.77"),
             "a member on another node: {members}"

@@ -25,6 +25,9 @@ use std::{
 /// How long a packet that must not arrive is waited for. One that arrives takes far less than a millisecond.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// How long what must come about may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub const INSTANCE: &str = "0badcafe";
 
 /// Runs an asynchronous test in namespaces of its own.
@@ -73,6 +76,15 @@ impl Lab {
         .await
     }
 
+    /// Runs a command in the node's router; its output.
+    pub fn in_router(&self, command: &str) -> String {
+        let router = self.run_dir.join(INSTANCE).join("router");
+        sh(&format!(
+            "nsenter --net={} sh -c '{command}'",
+            router.display()
+        ))
+    }
+
     /// A machine at 203.0.113.2 behind the default route; it knows no way to any VPC. Its namespace's name.
     pub fn world(&self) -> PathBuf {
         sh(
@@ -83,6 +95,15 @@ impl Lab {
             && ip route add default via 203.0.113.2",
         );
         "/run/netns/world".into()
+    }
+}
+
+/// Waits for what somebody does some time later.
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -52,9 +52,10 @@ fn a_new_process_adopts_what_the_old_one_left() {
         );
         // What a process may leave that dies in the middle of an attach.
         sh(&format!(
-            "touch {}/0badcafe/netns/halfmade && ip link add nghalf group 195939070 type bridge",
+            "touch {}/0badcafe/netns/halfmade",
             lab.run_dir.display()
         ));
+        lab.in_router("ip link add nghalf group 195939070 type bridge");
 
         let network = lab.open().await;
         let existing = network.existing().await.expect("existing");
@@ -86,7 +87,8 @@ fn a_new_process_adopts_what_the_old_one_left() {
             "the third is gone"
         );
         assert_eq!(
-            sh("ip -o link show group 195939070 | grep -c nghalf || true").trim(),
+            lab.in_router("ip -o link show group 195939070 | grep -c nghalf || true")
+                .trim(),
             "0",
             "and the unfinished device"
         );

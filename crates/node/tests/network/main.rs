@@ -5,6 +5,7 @@ mod lab;
 mod life;
 mod outside;
 mod relays;
+mod router;
 mod vpcs;
 
 use lab::{Fate::*, *};
@@ -12,10 +13,12 @@ use std::collections::HashSet;
 
 const ALL_OUT: &[&str] = &["all * 0.0.0.0/0"];
 
-/// Everything that we may change on a machine, but for numbers that the kernel gives anew.
+/// Everything that we may change on a machine, but for numbers that the kernel gives anew, with all routers.
 fn machine() -> String {
-    sh(
-        "ip -o link show | sed 's/^[0-9]*: //; s/ link.*//; s/@if[0-9]*//'; ip route show table all; ip rule; \
-        nft list tables; grep netns /proc/thread-self/mountinfo | wc -l; cat /proc/sys/net/ipv4/ip_forward",
-    )
+    let look = "ip -o link show | sed \"s/^[0-9]*: //; s/ link.*//; s/@if[0-9]*//\"; ip route show table all; ip rule; \
+        nft list tables";
+    sh(&format!(
+        "look='{look}'; sh -c \"$look\"; grep -c netns /proc/thread-self/mountinfo; cat /proc/sys/net/ipv4/ip_forward; \
+        for router in $(grep -o '[^ ]*/router ' /proc/thread-self/mountinfo); do nsenter --net=$router sh -c \"$look\"; done"
+    ))
 }

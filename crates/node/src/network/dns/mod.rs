@@ -1,6 +1,6 @@
 //! The resolver of a VPC: what tasks ask at 169.254.169.253 and at the base of their VPC's range plus two.
 //!
-//! A pair of sockets (UDP and TCP) per VPC on the node's own address, to which the firewall leads those questions. The
+//! A pair of sockets (UDP and TCP) per VPC on the router's address, to which the firewall leads those questions. The
 //! sockets carry the VPC's mark, so that an answer finds its way also where two VPCs have the same addresses, and so
 //! that it is known who asks. Names of the VPC and of its load balancers are answered here ([`answer`], [`names`]), all
 //! others by the machine's own resolvers ([`upstream`]). Nothing is cached: the machine's resolvers do that.
@@ -17,6 +17,7 @@ pub use names::Names;
 
 use super::{
     error::{Doing, Result},
+    router::Router,
     rules::DnsPorts,
 };
 use answer::Verdict;
@@ -24,7 +25,7 @@ use limits::{Places, Rates};
 use nix::sys::socket::{setsockopt, sockopt};
 use parking_lot::Mutex;
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{self, Ipv4Addr, SocketAddr},
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -83,16 +84,26 @@ impl Shared {
 }
 
 impl Server {
-    /// Listens on free ports of the node's address.
+    /// Listens on free ports of the node's address, in the router.
     pub async fn start(
+        router: &Router,
         address: Ipv4Addr,
         mark: u32,
         zone: Zone,
         resolv_conf: &Path,
     ) -> Result<Server> {
-        let doing = || format!("listen for DNS questions on {address}");
-        let udp = UdpSocket::bind((address, 0)).await.doing(doing)?;
-        let tcp = TcpListener::bind((address, 0)).await.doing(doing)?;
+        let doing = move || format!("listen for DNS questions on {address}");
+        let (udp, tcp) = router
+            .within(move || {
+                let udp = net::UdpSocket::bind((address, 0)).doing(doing)?;
+                let tcp = net::TcpListener::bind((address, 0)).doing(doing)?;
+                udp.set_nonblocking(true).doing(doing)?;
+                tcp.set_nonblocking(true).doing(doing)?;
+                Ok((udp, tcp))
+            })
+            .await?;
+        let udp = UdpSocket::from_std(udp).doing(doing)?;
+        let tcp = TcpListener::from_std(tcp).doing(doing)?;
         setsockopt(&udp.as_fd(), sockopt::Mark, &mark).doing(doing)?;
         // Connections inherit it from their listener.
         setsockopt(&tcp.as_fd(), sockopt::Mark, &mark).doing(doing)?;

@@ -47,6 +47,7 @@ fn task(number: u32, vpc: u32, groups: &[&str]) -> (String, Arc<Task>) {
         vpc: vpc_id(vpc),
         address: Ipv4Addr::from_bits(Ipv4Addr::new(172, 31, 0, 0).to_bits() + number),
         public: false,
+        limited: true,
         groups: group_ids(groups),
         relay_mark: None,
     };
@@ -74,11 +75,12 @@ fn policy(groups: Vec<(&str, Vec<Rule>, Vec<Rule>)>) -> Arc<Policy> {
 fn empty() -> Model {
     Model {
         device_groups: [7, 8],
-        node_address: Ipv4Addr::new(169, 254, 171, 7),
+        router_address: Ipv4Addr::new(169, 254, 171, 7),
+        machine_address: Ipv4Addr::new(169, 254, 171, 6),
+        full: BTreeSet::new(),
         policy: Arc::default(),
         vpcs: BTreeMap::new(),
         tasks: BTreeMap::new(),
-        opened_uplinks: BTreeSet::new(),
     }
 }
 
@@ -120,7 +122,10 @@ type Edit = fn(&mut Model);
 
 #[test]
 fn scripts_are_as_stored() {
-    let cases: [(&str, Option<Make>, Edit); 10] = [
+    let cases: [(&str, Option<Make>, Edit); 11] = [
+        ("a-task-with-too-many-flows", Some(two_tiers), |model| {
+            model.full.insert(eni(4).veth());
+        }),
         ("nothing-yet", None, |model| *model = empty()),
         ("from-nothing", None, |_| {}),
         ("no-change", Some(two_tiers), |_| {}),
@@ -130,14 +135,13 @@ fn scripts_are_as_stored() {
         ("a-task-less", Some(two_tiers), |model| {
             model.tasks.remove(&eni(4).veth());
         }),
-        ("a-public-task-and-its-uplink", Some(two_tiers), |model| {
+        ("a-public-task", Some(two_tiers), |model| {
             let (veth, task) = task(6, 1, &["sg-web"]);
             let task = Task {
                 public: true,
                 ..(*task).clone()
             };
             model.tasks.insert(veth, task.into());
-            model.opened_uplinks.insert("eth0".into());
         }),
         (
             "a-relay-of-a-group-that-is-referred-to",
@@ -145,6 +149,7 @@ fn scripts_are_as_stored() {
             |model| {
                 let (veth, task) = task(6, 1, &["sg-web"]);
                 let task = Task {
+                    limited: false,
                     relay_mark: Some(0x4e48_0001),
                     ..(*task).clone()
                 };
