@@ -8,8 +8,8 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
-use neargate_files::private;
 use neargate_cgroup::{CgroupError, Layout};
+use neargate_files::private;
 use nix::unistd::Pid;
 use serde::Serialize;
 
