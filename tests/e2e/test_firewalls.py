@@ -52,8 +52,8 @@ class Stack:
         self.server = Server(self.data_dir, "--create-repositories-on-push")
 
     def kill(self) -> None:
-        kill(lock_holder(self.data_dir, "node"))
         kill_server(self.server)
+        kill(lock_holder(self.data_dir, "node"))
 
     def holds(self) -> None:
         """Who must reach whom does, soon, and nobody else."""

@@ -129,8 +129,8 @@ class Firewalld(Firewall):
 
     def rules(self) -> str:
         """Without the chains of a zone that was in use: firewalld keeps them, unused, until it is reloaded."""
-        text = run("nft", "list", "ruleset")
-        text = re.sub(r"\n*\tchain \w+_trusted\w* \{\n.*?\n\t\}\n", "", text, flags=re.DOTALL)
+        text = re.sub(r"\n+", "\n", run("nft", "list", "ruleset"))
+        text = re.sub(r"\tchain \w+_trusted\w* \{\n(\t\t.*\n)*\t\}\n", "", text)
         return text + run("firewall-cmd", "--list-all-zones")
 
 
@@ -147,7 +147,7 @@ class Docker(Firewall):
             "dockerd", "--data-root", self.directory / "data", "--exec-root", self.directory / "exec",
             "--pidfile", self.directory / "dockerd.pid", "--host", "unix:///run/docker.sock", "--storage-driver", "vfs",
         ], stdout=log, stderr=log)
-        wait_until("dockerd runs", lambda: self.docker("version", check=False))
+        wait_until("dockerd runs", lambda: self.docker("version", "--format", "{{.Server.Version}}", check=False).strip())
         if not self.docker("images", "--quiet", IMAGE):
             archive = self.directory / "root.tar"
             run("tar", "-C", str(self.directory / "root"), "-cf", str(archive), ".")
