@@ -42,6 +42,7 @@ class Stack:
         balanced = self.balanced = Balanced(self.server, self.account)
         balanced.allow(balanced.back, **EVERYBODY)
         balanced.start()
+        self.balancer = balanced.addresses()[0]
         sleep = balanced.tasks.register(balanced.tasks.container("exec sleep 1000", stopTimeout=2), logged=False)
         group = [balanced.security_group("client")]
         started = [balanced.tasks.start(sleep, networkConfiguration=balanced.tasks.network(group, public=public))
@@ -58,8 +59,8 @@ class Stack:
     def holds(self) -> None:
         """Who must reach whom does, soon, and nobody else."""
         task = f"http://{address(self.balanced.task)}:8080/"
-        host, port = self.balanced.addresses()[0], self.balanced.port
-        balancer = f"http://{host}:{port}/"
+        port = self.balanced.port
+        balancer = f"http://{self.balancer}:{port}/"
         for name, client, url in [
             ("a task and another", self.private, task),
             ("a task and a load balancer", self.private, balancer),
