@@ -132,7 +132,7 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    fn new() -> Self {
+    fn new(size: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let source: Option<&str> = None;
         mount(
@@ -140,7 +140,7 @@ impl SmallDisk {
             dir.path(),
             Some("tmpfs"),
             MsFlags::empty(),
-            Some("size=64k"),
+            Some(format!("size={size}").as_str()),
         )
         .expect("tests run as root");
         Self { dir }
@@ -155,7 +155,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_takes_whole_records_and_the_rest_later() {
-    let disk = SmallDisk::new();
+    let disk = SmallDisk::new("64k");
     let spool = disk.dir.path().join("app");
     let filler = disk.dir.path().join("filler");
     let mut writer = SpoolWriter::create(&spool, 1 << 20).expect("a writer");
@@ -179,6 +179,24 @@ fn a_full_disk_takes_whole_records_and_the_rest_later() {
     let more = writer.next_sequence() as usize;
     assert!(more > written, "there was room again");
     assert_eq!(read_all(&mut reader, 1 << 20), messages[written..more]);
+}
+
+#[test]
+fn a_spool_leaves_what_is_reserved() {
+    let disk = SmallDisk::new("8m");
+    let mut writer = SpoolWriter::create(&disk.dir.path().join("app"), 1 << 20).expect("a writer");
+    let mut batch = Batch::default();
+    let refused = loop {
+        batch.push(7, &"x".repeat(16 << 10));
+        if let Err(error) = writer.append(&mut batch) {
+            break error;
+        }
+    };
+    assert_eq!(refused.kind(), std::io::ErrorKind::StorageFull);
+    let found = nix::sys::statvfs::statvfs(disk.dir.path()).expect("a disk");
+    let free = found.blocks_available() * found.fragment_size();
+    // A twentieth of the disk, but for what the last batch took of it.
+    assert!((300 << 10..420 << 10).contains(&free), "{free}");
 }
 
 proptest! {
