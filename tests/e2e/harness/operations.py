@@ -15,9 +15,8 @@ HEAD = """\
 # Operations that are not implemented
 
 Neargate knows every operation of these services. Those below answer HTTP 501 with `NotImplementedException`
-(`NotImplemented` in STS, EC2, IAM and Elastic Load Balancing); all others do their work. Of EC2, Neargate has the part
-that tasks need: networks, subnets, security groups, route tables, gateways and interfaces. Of IAM, it has server
-certificates.
+(`NotImplemented` in STS, EC2, IAM and Elastic Load Balancing); all others do their work. Of EC2, Neargate has the
+part that [networks](networks.md) of containers need. Of IAM, it has server certificates.
 
 Every other service of AWS is not part of Neargate. Requests for one (SQS, S3, Lambda, …) are answered HTTP 501, code
 `NotImplemented`, with the service's name, in the protocol that it speaks. Services that are: Certificate Manager,
