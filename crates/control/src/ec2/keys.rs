@@ -23,6 +23,18 @@ pub fn is_vpc(key: &str) -> bool {
     is_of(key, &kind::VPC)
 }
 
+pub fn is_network_acl(key: &str) -> bool {
+    is_of(key, &kind::NETWORK_ACL)
+}
+
+pub fn is_route_table(key: &str) -> bool {
+    is_of(key, &kind::ROUTE_TABLE)
+}
+
+pub fn is_nat_gateway(key: &str) -> bool {
+    is_of(key, &kind::NAT_GATEWAY)
+}
+
 /// Where the record of an interface is, whose id comes from another record.
 pub fn network_interface(scope: &Scope, id: &str) -> String {
     kind::NETWORK_INTERFACE.key(scope, id)

@@ -47,8 +47,9 @@ pub use lookup::{
     lookup_subnets, lookup_vpc, subnet_of_address,
 };
 pub use records::{
-    NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, SubnetRecord,
-    VpcRecord,
+    AclEntryRecord, NatAddressRecord, NatGatewayRecord, NetworkAclRecord, NetworkInterfaceRecord,
+    Peer, Protocol, RouteRecord, RouteTableAssociationRecord, RouteTableRecord, RouteTarget,
+    RuleRecord, SecurityGroupRecord, SubnetRecord, VpcRecord,
 };
 pub use service::Ec2Service;
 pub use task_interfaces::{

@@ -1,4 +1,7 @@
-//! The firewall policy that nodes enforce, computed from EC2's security groups and network interfaces.
+//! The firewall policy that nodes enforce, computed from EC2's records: security groups and network interfaces here,
+//! what belongs to subnets in [`subnets`].
+
+mod subnets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +10,10 @@ use neargate_node_api as node;
 use neargate_store::{Event, KeyValue, StoreError};
 use tokio::sync::watch;
 
-use crate::ec2::{NetworkInterfaceRecord, Peer, Protocol, RuleRecord, SecurityGroupRecord, keys};
+use crate::ec2::{
+    NatGatewayRecord, NetworkAclRecord, NetworkInterfaceRecord, Peer, Protocol, RouteTableRecord,
+    RuleRecord, SecurityGroupRecord, SubnetRecord, keys,
+};
 use crate::state::{State, StateError, decode, prefix_range};
 
 /// Follows EC2's records and publishes the policy whenever it changes.
@@ -56,20 +62,40 @@ async fn follow_from_start(
 struct View {
     groups: BTreeMap<String, SecurityGroupRecord>,
     interfaces: BTreeMap<String, NetworkInterfaceRecord>,
+    subnets: BTreeMap<String, SubnetRecord>,
+    acls: BTreeMap<String, NetworkAclRecord>,
+    route_tables: BTreeMap<String, RouteTableRecord>,
+    nat_gateways: BTreeMap<String, NatGatewayRecord>,
 }
 
 impl View {
     /// Whether the policy may have changed.
     fn put(&mut self, entry: &KeyValue) -> bool {
         let key = String::from_utf8_lossy(&entry.key).into_owned();
-        if keys::is_security_group(&key) {
-            return keep(&mut self.groups, key, entry);
+        if keys::is_network_interface(&key) {
+            keep(&mut self.interfaces, key, entry)
+        } else if keys::is_security_group(&key) {
+            keep(&mut self.groups, key, entry)
+        } else if keys::is_subnet(&key) {
+            keep(&mut self.subnets, key, entry)
+        } else if keys::is_network_acl(&key) {
+            keep(&mut self.acls, key, entry)
+        } else if keys::is_route_table(&key) {
+            keep(&mut self.route_tables, key, entry)
+        } else if keys::is_nat_gateway(&key) {
+            keep(&mut self.nat_gateways, key, entry)
+        } else {
+            false
         }
-        keys::is_network_interface(&key) && keep(&mut self.interfaces, key, entry)
     }
 
     fn remove(&mut self, key: &str) -> bool {
-        self.groups.remove(key).is_some() || self.interfaces.remove(key).is_some()
+        self.interfaces.remove(key).is_some()
+            || self.groups.remove(key).is_some()
+            || self.subnets.remove(key).is_some()
+            || self.acls.remove(key).is_some()
+            || self.route_tables.remove(key).is_some()
+            || self.nat_gateways.remove(key).is_some()
     }
 
     fn policy(&self) -> node::NetworkPolicy {
@@ -85,6 +111,12 @@ impl View {
                 .chain(open_vpcs.into_iter().map(open_group))
                 .collect(),
             interfaces: self.interfaces.values().map(interface).collect(),
+            network_acls: subnets::network_acls(self.acls.values(), &self.subnets),
+            translated_subnets: subnets::translated(
+                self.subnets.values(),
+                &self.route_tables,
+                &self.nat_gateways,
+            ),
         }
     }
 }
@@ -148,7 +180,7 @@ fn interface(record: &NetworkInterfaceRecord) -> node::InterfaceAddress {
 }
 
 /// The groups that an interface has on a node. Only those of network load balancers may have none in EC2, and then
-/// everything may pass; a node wants a group that says so.
+/// everything may pass; a node wants a group that says so. (NAT gateways' have none either, and no packets.)
 pub fn groups_of(record: &NetworkInterfaceRecord) -> Vec<String> {
     match record.security_group_ids.is_empty() {
         true => vec![open_group_id(&record.vpc_id)],

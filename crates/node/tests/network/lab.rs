@@ -199,7 +199,7 @@ pub fn group_in(vpc: &str, id: &str, ingress: &[&str], egress: &[&str]) -> proto
 pub fn policy(groups: Vec<proto::SecurityGroup>) -> proto::NetworkPolicy {
     proto::NetworkPolicy {
         groups,
-        interfaces: Vec::new(),
+        ..Default::default()
     }
 }
 
