@@ -173,3 +173,62 @@ def test_equal_addresses_of_two_accounts_do_not_meet(net, server):
     # The other account's task may have the very same address: then it would be asking itself, where nothing listens.
     assert other.lines(task) == ["no"]
     net.tasks.stop(target["taskArn"])
+
+
+def in_subnet(subnet: str, group: str) -> dict:
+    return {"networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}}}
+
+
+def run_in(net, subnet: str, group: str, script: str) -> list[str]:
+    task = net.tasks.run(net.tasks.container(script), request=in_subnet(subnet, group))
+    assert container_of(task).get("exitCode") == 0, summary(task)
+    return net.tasks.lines(task)
+
+
+def test_network_acls_hold_at_the_border_of_a_subnet(net):
+    group = net.group("behind-an-acl", everything("0.0.0.0/0"))
+    guarded, other = net.tasks.subnets[:2]
+    cidr = net.ec2.describe_subnets(SubnetIds=[other])["Subnets"][0]["CidrBlock"]
+    started = net.tasks.start(net.web, **in_subnet(guarded, group))
+    target = probe(address(net.tasks.wait(started, "RUNNING")))
+    acl = net.ec2.create_network_acl(VpcId=net.tasks.vpc)["NetworkAcl"]["NetworkAclId"]
+    before, = (a for acls in net.ec2.describe_network_acls()["NetworkAcls"] for a in acls["Associations"] if a["SubnetId"] == guarded)
+    association = net.ec2.replace_network_acl_association(
+        AssociationId=before["NetworkAclAssociationId"], NetworkAclId=acl)["NewAssociationId"]
+
+    def rule(number: int, egress: bool, action: str, cidr: str, first: int, last: int) -> None:
+        net.ec2.create_network_acl_entry(NetworkAclId=acl, RuleNumber=number, Egress=egress, RuleAction=action, Protocol="6",
+                                         CidrBlock=cidr, PortRange={"From": first, "To": last})
+    got = {"no rules, from outside": run_in(net, other, group, target), "no rules, within": run_in(net, guarded, group, target)}
+    rule(100, False, "allow", "0.0.0.0/0", PORT, PORT)
+    got["only the way in"] = run_in(net, other, group, target)
+    rule(100, True, "allow", "0.0.0.0/0", 1024, 65535)
+    got["both ways"] = run_in(net, other, group, target)
+    rule(90, False, "deny", cidr, 1, 65535)
+    got["a lower number first"] = run_in(net, other, group, target)
+    net.ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=before["NetworkAclId"])
+    net.ec2.delete_network_acl(NetworkAclId=acl)
+    got["another ACL"] = run_in(net, other, group, target)
+    assert got == {
+        "no rules, from outside": ["no"], "no rules, within": ["yes"], "only the way in": ["no"], "both ways": ["yes"],
+        "a lower number first": ["no"], "another ACL": ["yes"],
+    }
+    net.tasks.stop(started)
+
+
+def test_a_nat_gateway_is_a_way_out(net):
+    group = net.group("behind-nat")
+    subnet = net.ec2.create_subnet(VpcId=net.tasks.vpc, CidrBlock="172.31.240.0/24")["Subnet"]["SubnetId"]
+    address = net.ec2.allocate_address()["AllocationId"]
+    gateway = net.ec2.create_nat_gateway(SubnetId=net.tasks.subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
+    table = net.ec2.create_route_table(VpcId=net.tasks.vpc)["RouteTable"]["RouteTableId"]
+    association = net.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)["AssociationId"]
+    assert run_in(net, subnet, group, probe(WORLD, 80)) == ["no"]
+    net.ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=gateway)
+    assert run_in(net, subnet, group, probe(WORLD, 80)) == ["yes"]
+    net.ec2.delete_nat_gateway(NatGatewayId=gateway)
+    assert run_in(net, subnet, group, probe(WORLD, 80)) == ["no"]
+    net.ec2.disassociate_route_table(AssociationId=association)
+    net.ec2.delete_route_table(RouteTableId=table)
+    net.ec2.release_address(AllocationId=address)
+    net.ec2.delete_subnet(SubnetId=subnet)

@@ -182,6 +182,10 @@ impl Network {
     /// Replaces the security groups and their members: one transaction, effective for new flows at once.
     pub async fn apply_policy(&self, policy: &proto::NetworkPolicy) -> Result<()> {
         let policy = Policy::try_from(policy)?;
+        // Their tasks go out as those with public addresses do.
+        if !policy.translated.is_empty() {
+            self.machine.open_world().await?;
+        }
         let mut book = self.book.lock().await;
         if book.saved.policy == policy {
             return self.firewall.apply(Vec::new()).await;

@@ -18,6 +18,10 @@ const MAX_ID_LEN: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupId(String);
 
+/// `acl-0123456789abcdef0`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AclId(String);
+
 /// `vpc-0123456789abcdef0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VpcId(String);
@@ -61,12 +65,19 @@ macro_rules! ids {
 
 ids! {
     GroupId, "security group id", "sg-";
+    AclId, "network ACL id", "acl-";
     VpcId, "VPC id", "vpc-";
     EniId, "network interface id", "eni-";
     TaskId, "task id", "";
 }
 
 impl GroupId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AclId {
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,8 @@
-//! What the server says about security groups, parsed into types that cannot be wrong.
+//! What the server says about security groups and subnets, parsed into types that cannot be wrong.
+
+mod subnets;
+
+pub use subnets::{Acl, AclEntry, SubnetRange};
 
 use super::{
     error::{NetworkError, Result},
@@ -18,6 +22,12 @@ pub struct Policy {
     pub groups: BTreeMap<GroupId, Group>,
     /// Interfaces of all VPCs that this node has tasks in, on this node or another.
     pub interfaces: BTreeMap<EniId, Member>,
+    /// Those that do not let everything through.
+    #[serde(default)]
+    pub acls: Vec<Acl>,
+    /// Subnets that reach the world through a NAT gateway.
+    #[serde(default)]
+    pub translated: Vec<SubnetRange>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +100,12 @@ impl TryFrom<&proto::NetworkPolicy> for Policy {
             };
             policy.interfaces.insert(interface.eni_id.parse()?, member);
         }
+        let acls = message.network_acls.iter().map(subnets::parse_acl);
+        policy.acls = acls.collect::<Result<_>>()?;
+        let translated = message.translated_subnets.iter();
+        policy.translated = translated
+            .map(subnets::parse_range)
+            .collect::<Result<_>>()?;
         Ok(policy)
     }
 }

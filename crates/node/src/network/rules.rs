@@ -16,10 +16,11 @@
 //! members of groups are sets. Interfaces with equal groups share their chains, so that a new task of a service is
 //! only a handful of set elements.
 //!
-//! Network ACLs belong at the head of `forward`, before any known flow is let pass, for they are stateless: the
-//! sender's subnet out, then the receiver's in, by verdict maps of devices as those of the groups are.
+//! Network ACLs stand at the head of `forward`, before any known flow is let pass, for they are stateless: [`subnets`].
 //!
-//! AWS: VPC guide, security-groups.md and security-group-rules.md; facts/network-and-discovery.md sections 3-5.
+//! AWS: VPC guide, security-groups.md and security-group-rules.md.
+
+mod subnets;
 
 use super::{
     flows::{STARTS_AT_ONCE, STARTS_PER_SECOND},
@@ -239,13 +240,15 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
             "iifgroup {ours} oifname {uplink} snat ip to {router}"
         )],
     );
+    let mut forward = subnets::draw_acls(table, model);
+    forward.extend([
+        "iifname vmap @egress".into(),
+        format!("iifname {uplink} goto from_uplink"),
+    ]);
     table.chain(
         "forward",
         "type filter hook forward priority filter; policy drop;",
-        vec![
-            "iifname vmap @egress".into(),
-            format!("iifname {uplink} goto from_uplink"),
-        ],
+        forward,
     );
     // The machine counts as the world, but reaches tasks without a public address too.
     let mut from_uplink = vec![
@@ -286,18 +289,16 @@ fn base_chains(table: &mut Ruleset, model: &Model) {
         ],
     );
     // Where a packet goes on that the sender's groups let out.
-    table.chain(
-        "permitted",
-        "",
-        vec![
-            "meta mark . oifname @members oifname vmap @ingress".into(),
-            format!("oifgroup {ours} drop"),
-            // Never the instance metadata of the machine below us.
-            "ip daddr 169.254.0.0/16 drop".into(),
-            "iifname @public accept".into(),
-            "drop".into(),
-        ],
-    );
+    let mut permitted = vec![
+        "meta mark . oifname @members oifname vmap @ingress".into(),
+        format!("oifgroup {ours} drop"),
+        // Never the instance metadata of the machine below us.
+        "ip daddr 169.254.0.0/16 drop".into(),
+        "iifname @public accept".into(),
+    ];
+    permitted.extend(subnets::draw_translated(table, model));
+    permitted.push("drop".into());
+    table.chain("permitted", "", permitted);
 }
 
 fn vpc_chains(table: &mut Ruleset, model: &Model, vpc: &Vpc) {

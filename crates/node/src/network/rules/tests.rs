@@ -67,7 +67,7 @@ fn policy(groups: Vec<(&str, Vec<Rule>, Vec<Rule>)>) -> Arc<Policy> {
     };
     Policy {
         groups: groups.into_iter().map(group).collect(),
-        interfaces: BTreeMap::new(),
+        ..Policy::default()
     }
     .into()
 }
