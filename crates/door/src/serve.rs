@@ -144,7 +144,7 @@ impl Front {
         watch: Arc<Watch>,
         request: Request<Incoming>,
         handler: H,
-    ) -> Response<Either<Answer<B>, Answer<Full<Bytes>>>>
+    ) -> Answered<B>
     where
         H: Fn(Request<Body>) -> F,
         F: Future<Output = Response<B>>,

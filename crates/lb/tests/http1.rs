@@ -29,6 +29,20 @@ fn one_connection_to_a_target_carries_many_requests() {
 }
 
 #[test]
+fn a_target_with_a_space_goes_on_as_it_came() {
+    let target = Target::echo();
+    let fixture = Fixture::start(&[&target]);
+    let mut client = fixture.client();
+    for path in ["/sp ace?a b", "/next"] {
+        let answer = client.get(path);
+        let body = String::from_utf8(answer.body.clone()).expect("text");
+        assert_eq!(answer.status, 200, "{body}");
+        let line = format!("GET {path} HTTP/1.1\r\n");
+        assert!(body.starts_with(&line), "{body}");
+    }
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let target = Target::echo();
     let fixture = Fixture::start(&[&target]);
