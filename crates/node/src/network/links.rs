@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// The task's end of its veth pair; the other end is in the router. Fargate's own statistics call it eth1 (facts/ecs.md, metadata v4 `networks.eth1`).
+/// The task's end of its veth pair; the other end is in the router. Fargate's own statistics call it eth1 (task metadata endpoint version 4, `networks.eth1`).
 pub const TASK_DEVICE: &str = "eth1";
 /// No larger than what the way out of a usual machine carries, so that no packet of a task needs splitting.
 pub const MTU: u32 = 1500;
