@@ -144,7 +144,8 @@ class Docker(Firewall):
     def start(self) -> None:
         log = (self.directory / "dockerd.log").open("a")
         self.process = subprocess.Popen([
-            "dockerd", "--data-root", self.directory / "data", "--exec-root", self.directory / "exec",
+            # Its sockets are in there, whose names must not be long.
+            "dockerd", "--data-root", self.directory / "data", "--exec-root", "/run/docker",
             "--pidfile", self.directory / "dockerd.pid", "--host", "unix:///run/docker.sock", "--storage-driver", "vfs",
         ], stdout=log, stderr=log)
         wait_until("dockerd runs", lambda: self.docker("version", "--format", "{{.Server.Version}}", check=False).strip())
