@@ -92,7 +92,7 @@ fn an_address_that_is_used_again_gets_nothing_of_its_last_owner() {
             other.send_to(b"hello", to).expect("sent");
             assert!(heard(&first), "{name}, to the first owner");
         }
-        first.send_to(b"hello", ("203.0.113.2", 53)).expect("sent");
+        first.send_to(b"hello", ("203.0.113.2", 54)).expect("sent");
         assert!(heard(&other), "translated twice on its way");
         let tracked = || {
             let text = sh("cat /proc/sys/net/netfilter/nf_conntrack_count");
