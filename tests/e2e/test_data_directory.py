@@ -26,7 +26,7 @@ SU = "su root -c true </dev/null 2>&1"
 @pytest.fixture
 def public_dir():
     """Where every user of the machine gets to."""
-    directory = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="test_", dir="/var/tmp"))
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)

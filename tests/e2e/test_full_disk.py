@@ -98,7 +98,7 @@ def test_a_full_disk_fails_what_needs_it_and_nothing_else(node_disk, layout, tmp
 @pytest.fixture
 def small_disk(tmp_path):
     """A small file system for everything, the server's log too."""
-    disk = tmp_path / "disk"
+    disk = tmp_path / "test_disk"
     disk.mkdir()
     run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "neargate-e2e", str(disk))
     yield disk
