@@ -18,15 +18,23 @@ const PAUSE_TITLE: &[u8] = b"neargate-pause";
 /// A killed process is gone within milliseconds. One that hangs in the kernel is left to the sweep of the next start.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
+/// So many looks in a row must find none: one that starts during a look may be passed over.
+const CLEAN_LOOKS: u32 = 2;
 
 /// SIGKILL to all of them, until none is left: who was killed may have started another the moment before. Blocks.
 pub fn end(task_dir: &Path, runtime_root: &Path) {
     let deadline = Instant::now() + PATIENCE;
-    while end_present(task_dir, runtime_root) && Instant::now() < deadline {
+    let mut clean = 0;
+    while clean < CLEAN_LOOKS && Instant::now() < deadline {
+        clean = match end_present(task_dir, runtime_root) {
+            true => 0,
+            false => clean + 1,
+        };
         std::thread::sleep(PAUSE);
     }
 }
 
+/// Whether there was one, or may have been.
 fn end_present(task_dir: &Path, runtime_root: &Path) -> bool {
     let holder = std::fs::read_to_string(task_dir.join(PAUSE_PID)).ok();
     let holder = holder.and_then(|pid| pid.trim().parse::<i32>().ok());
@@ -34,10 +42,15 @@ fn end_present(task_dir: &Path, runtime_root: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
         let pid: Option<i32> = process.file_name().to_str().and_then(|n| n.parse().ok());
-        // One that has ended and is not reaped has no command line any more.
         let (Some(pid), Ok(line)) = (pid, std::fs::read(process.path().join("cmdline"))) else {
             continue;
         };
+        if line.is_empty() {
+            // In the middle of execve, which a runtime does twice: the next look tells what it is. One that has ended
+            // and is not reaped has no command line either, nor has the kernel's own, but those have no program.
+            found |= std::fs::read_link(process.path().join("exe")).is_ok();
+            continue;
+        }
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
         let holds = holder == Some(pid) && words.first() == Some(&PAUSE_TITLE);
         if holds || is_of(&words, task_dir, runtime_root) {
