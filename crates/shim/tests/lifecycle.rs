@@ -471,9 +471,10 @@ fn the_shim_stands_alone_and_its_children_do_not_inherit_its_privileges() {
             "{runtime}: {blocked}"
         );
         // runc's `run` may end a little before its own process has become the command.
-        wait_until(&format!("{runtime}: stdin, stdout, stderr, no more"), || {
-            fs::read_dir(format!("/proc/{app}/fd")).is_ok_and(|open| open.count() == 3)
-        });
+        wait_until(
+            &format!("{runtime}: stdin, stdout, stderr, no more"),
+            || fs::read_dir(format!("/proc/{app}/fd")).is_ok_and(|open| open.count() == 3),
+        );
         // crun's `run` may end a little before the process of its own that is the container's parent.
         wait_until(&format!("{runtime}: the shim is its parent"), || {
             fields(app).split_whitespace().nth(1) == Some(shim.to_string().as_str())
