@@ -220,8 +220,7 @@ fn program() -> Vec<Instruction> {
     ];
     // Each of these jumps to "allow"; how far is known at the end.
     let mut to_allow = Vec::new();
-    let mut to_deny = Vec::new();
-    to_deny.push(code.len());
+    let to_deny = code.len();
     code.push(unless_equal(KIND, BPF_DEVCG_DEV_CHAR, 0));
     to_allow.push(code.len());
     code.push(if_equal(MAJOR, PTS_MAJOR, 0));
@@ -237,9 +236,7 @@ fn program() -> Vec<Instruction> {
     }
     let deny = code.len();
     code.extend([set(0, 0), exit, set(0, 1), exit]);
-    for at in to_deny {
-        code[at].offset = (deny - at - 1) as i16;
-    }
+    code[to_deny].offset = (deny - to_deny - 1) as i16;
     for at in to_allow {
         code[at].offset = (deny + 2 - at - 1) as i16;
     }
