@@ -80,7 +80,11 @@ fn parse_as<T>(
         }
         Err(httparse::Error::Version) if target.is_none() => {
             return match spaced_target(input) {
-                Some((readable, target)) => parse_as(&readable, Some(target), scanned, with),
+                Some((readable, target)) => {
+                    // What was searched already is searched again in the copy.
+                    *scanned = Scanned::default();
+                    parse_as(&readable, Some(target), scanned, with)
+                }
                 // What looks like a version may be a word of the target.
                 None if memchr(b'\r', input).is_none() => {
                     has_news(input, scanned)?;
