@@ -238,8 +238,10 @@ fn unreadable(input: &[u8], error: httparse::Error) -> Refused {
     let is_version = |text: &[u8]| {
         text.len() == 3 && text[0].is_ascii_digit() && text[1] == b'.' && text[2].is_ascii_digit()
     };
-    let other_version =
-        error == httparse::Error::Version && version.strip_prefix(b"HTTP/").is_some_and(is_version);
+    let other_version = error == httparse::Error::Version
+            // Behind a space too many it is not the version that is wrong.
+            && !matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
+            && version.strip_prefix(b"HTTP/").is_some_and(is_version);
     if line.len() > MAX_LINE_BYTES {
         return Refused {
             status: 414,
