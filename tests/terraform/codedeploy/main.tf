@@ -48,6 +48,7 @@ resource "aws_ecs_task_definition" "app" {
   network_mode             = "awsvpc"
   cpu                      = 256
   memory                   = 512
+  execution_role_arn       = "arn:aws:iam::000000000000:role/execution"
   container_definitions = jsonencode([{
     name         = "app"
     image        = "${aws_ecr_repository.app.repository_url}:1"
