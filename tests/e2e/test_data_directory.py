@@ -54,11 +54,13 @@ def open_to_all(directory: Path) -> None:
 def modes_open_to_others(data_dir: Path) -> list[str]:
     """Ours only: what is in images, roots and volumes has the modes that their owners gave it."""
     of_containers = ("*/layers/*/fs", "*/images/empty", "*/volumes/?*", "*/network/?*", "*/containers/*/rootfs", "*/containers/*/upper", "*/containers/*/work",
-                     # What OCI runtimes keep of a container, as they like it.
-                     "/run/neargate/*/runtime/?*")
+                     # What OCI runtimes keep of a container, as they like it; what containers see of the processors.
+                     "/run/neargate/*/runtime/?*", "/run/neargate/*/cpus/*/?*",
+                     # Namespaces, whose files have the kernel's modes.
+                     "/run/neargate/*/netns/?*", "/run/neargate/*/router")
     prune = " -o ".join(f"-path '{pattern}'" for pattern in of_containers)
     found = run("sh", "-c", f"find {data_dir} /run/neargate \\( {prune} \\) -prune -o ! -type l -perm /077 -print")
-    return [path for path in found.splitlines() if "/netns/" not in path]
+    return found.splitlines()
 
 
 def test_another_user_reads_nothing_and_runs_nothing_as_root(public_dir, layout_with_su):

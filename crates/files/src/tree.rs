@@ -122,11 +122,9 @@ impl Level {
             let is_dir = FileType::from_raw_mode(found.st_mode).is_dir();
             usage.entries += 1;
             // A block is 512 bytes here, whatever the file system's are. One of many links has its share.
-            let sharers = if is_dir {
-                1
-            } else {
-                u64::from(found.st_nlink).max(1)
-            };
+            #[allow(clippy::useless_conversion, reason = "aarch64 counts links in 32 bits")]
+            let links = u64::from(found.st_nlink);
+            let sharers = if is_dir { 1 } else { links.max(1) };
             usage.bytes += u64::try_from(found.st_blocks).unwrap_or_default() * 512 / sharers;
             if is_dir {
                 unvisited.push(name.to_owned());

@@ -19,7 +19,9 @@ const RECOVERED: Duration = Duration::from_secs(60);
 
 type Run = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
 
-const ALL: [(&str, fn(Arc<Server>) -> Run); 7] = [
+type Controller = fn(Arc<Server>) -> Run;
+
+const ALL: [(&str, Controller); 7] = [
     ("nodes", |it| Box::pin(async move { it.nodes.run().await })),
     ("load balancers", |it| {
         Box::pin(async move { it.load_balancers.run().await })

@@ -1,6 +1,10 @@
 //! The gRPC messages between the control plane and a node, generated from `proto/node.proto`, which documents them.
 
 #![allow(missing_docs, reason = "generated; the .proto has the comments")]
+#![allow(
+    clippy::large_enum_variant,
+    reason = "generated; messages are made one at a time, not kept"
+)]
 
 /// The largest message that either side takes. What is a list is sent in several ([`MAX_TASKS`]); what is one value (a
 /// network policy) and larger than this is not sent at all.

@@ -14,6 +14,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use neargate_cgroup::{CpuQuota, Layout};
 use neargate_runtime::spec::Bind;
@@ -22,6 +23,9 @@ use neargate_runtime::spec::Bind;
 const UNITS_PER_VCPU: u64 = 1024;
 const CPUINFO: &str = "/proc/cpuinfo";
 const ONLINE: &str = "/sys/devices/system/cpu/online";
+
+/// Held while the files of a size are made, which tasks that start together share.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// The mounts for a task of this size; their texts are below `run`, written once for each size.
 pub fn binds(run: &Path, layout: &Layout, cpu_units: u64) -> io::Result<Vec<Bind>> {
@@ -57,6 +61,10 @@ pub fn binds(run: &Path, layout: &Layout, cpu_units: u64) -> io::Result<Vec<Bind
             texts.push((PathBuf::from(ONLINE), online(shown)));
         }
     }
+    // Who panicked meanwhile left nothing half: files are replaced whole.
+    let _making = MAKING
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     neargate_files::private::make_dir(&dir)?;
     texts
         .into_iter()
@@ -107,6 +115,23 @@ fn first_processors(cpuinfo: &str, shown: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tasks_that_start_together_share_the_files() {
+        let run = tempfile::tempdir().expect("a directory");
+        let layout = Layout::detect().expect("control groups");
+        std::thread::scope(|threads| {
+            for units in [256, 512].repeat(8) {
+                let (run, layout) = (run.path(), &layout);
+                threads.spawn(move || {
+                    for bind in binds(run, layout, units).expect("made") {
+                        let mode = fs::metadata(&bind.source).expect("there").permissions();
+                        assert_eq!(mode.mode() & 0o777, 0o444, "{}", bind.source.display());
+                    }
+                });
+            }
+        });
+    }
 
     #[test]
     fn sizes_round_up() {

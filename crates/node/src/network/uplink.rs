@@ -140,7 +140,7 @@ mod tests {
         let mut taken = vec![(1, Ipv4Addr::new(169, 254, 171, 7))];
         for group in [u32::MAX - 1; PAIRS as usize - 1] {
             let address = free_address(group, &taken).expect("a free pair");
-            assert!(RANGE.contains(&address) && address.octets()[3] % 2 == 0);
+            assert!(RANGE.contains(&address) && address.octets()[3].is_multiple_of(2));
             assert_ne!(address.octets()[3], 6, "half of that pair is taken");
             taken.push((2, address));
         }
