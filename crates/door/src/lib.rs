@@ -2,7 +2,7 @@
 //!
 //! - [`pages`] tells requests that a web page caused from those of programs, by the headers that browsers add. In dev
 //!   mode any credentials pass, so a page that reached the port could do everything.
-//! - [`serve`] accepts connections and bounds them: their number, in all and per client's address; the time that heads,
+//! - [`mod@serve`] accepts connections and bounds them: their number, in all and per client's address; the time that heads,
 //!   bodies and silence may take; the bytes of all bodies that are in memory at once.
 //! - [`descriptors`] raises the process's own limit, from which the number of connections follows.
 //!

@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use neargate_node_api as node;
+use pathrs::flags::OpenFlags;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::bundle::{Prepared, TaskDir};
@@ -57,10 +58,24 @@ fn make_missing<'a>(
     for path in paths {
         // What is there is left as it is, a file too. One that cannot be made, as behind a link to nowhere, keeps nobody
         // from starting.
-        if root.resolve(path).is_err()
-            && let Err(error) = root.mkdir_all(path, &fs::Permissions::from_mode(0o755))
-        {
+        if let Err(error) = make_dirs(&root, Path::new(path)) {
             tracing::warn!(path, %error, "a volume that an image declares cannot be made in it");
+        }
+    }
+    Ok(())
+}
+
+/// Those that are missing, one in the other, open to all of the container's users whatever our umask is.
+fn make_dirs(root: &pathrs::Root, path: &Path) -> io::Result<()> {
+    let mode = fs::Permissions::from_mode(0o755);
+    let mut paths: Vec<&Path> = path.ancestors().collect();
+    paths.reverse();
+    for path in paths {
+        if !path.as_os_str().is_empty() && root.resolve(path).is_err() {
+            root.mkdir_all(path, &mode)
+                .and_then(|made| made.reopen(OpenFlags::O_DIRECTORY))
+                .map_err(io::Error::other)?
+                .set_permissions(mode.clone())?;
         }
     }
     Ok(())
@@ -226,6 +241,8 @@ mod tests {
 
     #[test]
     fn declared_places_that_the_image_lacks_are_made_in_it() {
+        // As a node has it.
+        neargate_files::private::own_umask();
         let dir = tree();
         let rootfs = dir.path().join("rootfs");
         fs::create_dir(dir.path().join("secret")).expect("made");
@@ -240,6 +257,7 @@ mod tests {
         let paths = paths.map(str::to_owned);
         make_missing(&rootfs, paths.iter()).expect("made");
         assert_eq!(mode_of(&rootfs.join("var/lib/new")), 0o755);
+        assert_eq!(mode_of(&rootfs.join("var")), 0o755);
         assert_eq!(mode_of(&rootfs.join("data")), 0o750, "as the image has it");
         assert!(rootfs.join("data/sub/seed").is_file());
         assert!(rootfs.join("relative").is_dir());
