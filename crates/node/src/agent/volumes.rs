@@ -241,8 +241,6 @@ mod tests {
 
     #[test]
     fn declared_places_that_the_image_lacks_are_made_in_it() {
-        // As a node has it.
-        neargate_files::private::own_umask();
         let dir = tree();
         let rootfs = dir.path().join("rootfs");
         fs::create_dir(dir.path().join("secret")).expect("made");

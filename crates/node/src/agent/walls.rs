@@ -67,7 +67,7 @@ impl Wall {
 }
 
 fn has_mounts_below(dir: &Path) -> io::Result<bool> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = fs::read_to_string("/proc/thread-self/mountinfo")?;
     let dir = dir.canonicalize()?;
     Ok(mounts.lines().filter_map(mount_point).any(|point| {
         let point = Path::new(&point);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn mounts_at(dir: &Path) -> Vec<String> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("readable");
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("readable");
         let at = |line: &&str| mount_point(line).is_some_and(|point| Path::new(&point) == dir);
         mounts.lines().filter(at).map(str::to_owned).collect()
     }

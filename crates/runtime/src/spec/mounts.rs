@@ -260,7 +260,10 @@ mod tests {
             .iter()
             .find(|mount| mount["destination"] == "/dev/shm")
             .expect("is there");
-        assert_eq!(shm["options"], json!(["rbind", "rprivate", "ro"]));
+        assert_eq!(
+            shm["options"],
+            json!(["rbind", "rprivate", "ro", "rsuid", "rdev"])
+        );
         for bad in ["data", "", "/", "/..", "/a\0b"] {
             assert_eq!(
                 mounts(&[], &[bind(bad)]),
