@@ -43,14 +43,6 @@ def build_image(work):
     subprocess.run([bench.XTASK, "image", work / "attacks", work / "attacks-oci", "1"], check=True, stdout=subprocess.DEVNULL)
 
 
-def push(directory, port, repository):
-    subprocess.run(
-        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--dest-creds", "AWS:any", f"oci:{directory}:1",
-         f"docker://localhost:{port}/{repository}:1"],
-        check=True,
-    )
-
-
 class Site:
     def __init__(self, port, listen):
         client = lambda service: bench.client(service, port)
@@ -146,8 +138,8 @@ def main():
     build_image(work)
     rows, quiet = {}, []
     with bench.neargate(work / "data") as (port, process, _):
-        push(work / "web-oci", port, "webapp")
-        push(work / "attacks-oci", port, "attacks")
+        bench.traffic.push(work / "web-oci", port, "webapp")
+        bench.traffic.push(work / "attacks-oci", port, "attacks")
         site = Site(port, bench.free_port())
         site.load()
         alive = pids(work, process)

@@ -94,15 +94,8 @@ def build_image(work):
     subprocess.run([XTASK, "image", work / "stamp", work / "oci", "1"], check=True, stdout=subprocess.DEVNULL)
 
 
-def push(work, port):
-    subprocess.run(
-        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--dest-creds=AWS:any", f"oci:{work}/oci:1", f"docker://localhost:{port}/stamp:1"],
-        check=True,
-    )
-
-
 def prepare(work, port):
-    push(work, port)
+    traffic.push(work / "oci", port, "stamp")
     ecs, ec2 = client("ecs", port), client("ec2", port)
     ecs.create_cluster()
     ecs.register_task_definition(
@@ -369,7 +362,7 @@ def api(work, report):
 def shift(work, report):
     traffic.build_image(work, XTASK)
     with neargate(work / "shift") as (port, _, _):
-        traffic.push(work, port)
+        traffic.push(work / "web-oci", port, "webapp")
         traffic.shift(client, port, free_port(), report)
 
 

@@ -29,9 +29,9 @@ def build_image(work, xtask):
     subprocess.run([xtask, "image", program, work / "web-oci", "1"], check=True, stdout=subprocess.DEVNULL)
 
 
-def push(work, port):
-    target = f"docker://localhost:{port}/webapp:1"
-    subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--dest-creds=AWS:any", f"oci:{work}/web-oci:1", target], check=True)
+def push(layout, port, repository):
+    target = f"docker://localhost:{port}/{repository}:1"
+    subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--dest-creds=AWS:any", f"oci:{layout}:1", target], check=True)
 
 
 class Site:

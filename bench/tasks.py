@@ -21,7 +21,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 def measure(program, work):
     bench.NEARGATE = program
     with bench.neargate(work / "data") as (port, _, _):
-        hostile.push(work / "web-oci", port, "webapp")
+        bench.traffic.push(work / "web-oci", port, "webapp")
         site = hostile.Site(port, bench.free_port())
         url, host = f"http://127.0.0.1:{site.listen}/", ("-H", f"Host: {site.host}")
         site.load()

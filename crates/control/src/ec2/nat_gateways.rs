@@ -135,14 +135,13 @@ pub async fn describe(
         .iter()
         .filter(|gateway| !is_forgotten(gateway, now));
     let views = views.map(|gateway| view(gateway, now)).collect();
-    // Other than elsewhere, ids and pages go together here.
-    let ids = input.nat_gateway_ids.filter(|ids| !ids.is_empty());
     let query = Query {
-        max_results: input.max_results.filter(|_| ids.is_none()),
-        ids,
+        ids: input.nat_gateway_ids,
         filters: input.filter,
+        max_results: input.max_results,
         next_token: input.next_token,
-    };
+    }
+    .of_ids_or_page();
     let (gateways, next_token) = select(views, query)?;
     Ok(DescribeNatGatewaysResult {
         nat_gateways: Some(gateways),

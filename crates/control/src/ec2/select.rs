@@ -36,6 +36,18 @@ pub struct Query {
     pub next_token: Option<String>,
 }
 
+impl Query {
+    /// Of the newer operations, which take ids and pages together: a page's size is for those that name no ids.
+    pub fn of_ids_or_page(self) -> Self {
+        let ids = self.ids.filter(|ids| !ids.is_empty());
+        Self {
+            max_results: self.max_results.filter(|_| ids.is_none()),
+            ids,
+            ..self
+        }
+    }
+}
+
 /// The page that was asked for, and the token of the next.
 pub fn select<T: Listed>(
     items: Vec<T>,

@@ -14,6 +14,7 @@ mod host_paths;
 mod link;
 mod load_balancers;
 mod logs;
+mod processes;
 mod reports;
 mod shim_link;
 mod shims;

@@ -2,9 +2,11 @@
 //! command line, which names the directory.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use super::processes;
 
 /// Kills the shim of a task's directory. Its containers are then nobody's, and end with the task's cgroup.
 pub fn kill(task_dir: &Path) {
@@ -20,44 +22,17 @@ pub fn kill_others(tasks: &Path, adopted: &HashSet<String>) {
 }
 
 fn kill_all(wanted: impl Fn(&Path) -> bool) {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    for entry in entries {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        let Some(pid) = pid.and_then(Pid::from_raw) else {
-            continue;
-        };
-        if !shim_dir(pid).is_some_and(|dir| wanted(&dir)) {
-            continue;
-        }
-        // A number may be another process's at any time, a descriptor not: what is asked after it was opened is true of
-        // the process that is killed.
-        let killed = pidfd_open(pid, PidfdFlags::empty()).and_then(|process| {
-            match shim_dir(pid).is_some_and(|dir| wanted(&dir)) {
-                true => pidfd_send_signal(process, Signal::KILL),
-                false => Ok(()),
-            }
-        });
-        match killed {
-            Ok(()) => tracing::warn!(
-                pid = pid.as_raw_nonzero(),
-                "a supervisor that nobody can talk to was killed"
-            ),
-            Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => tracing::error!(%error, "a supervisor could not be killed"),
-        }
+    let look = processes::kill_where(|_, words| shim_dir(words).is_some_and(&wanted));
+    for pid in look.found {
+        let pid = pid.as_raw_nonzero();
+        tracing::warn!(pid, "a supervisor that nobody can talk to was killed");
     }
 }
 
-/// The directory of a process that is a shim: `neargate shim --dir DIR`.
-fn shim_dir(pid: Pid) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
-    let mut words = line.split(|byte| *byte == 0).skip(1);
-    match [words.next()?, words.next()?, words.next()?] {
-        [b"shim", b"--dir", dir] => Some(PathBuf::from(std::ffi::OsStr::from_bytes(dir))),
+/// The directory of a shim, by its command line: `neargate shim --dir DIR`.
+fn shim_dir<'a>(words: &[&'a [u8]]) -> Option<&'a Path> {
+    match words {
+        [_, b"shim", b"--dir", dir, ..] => Some(Path::new(OsStr::from_bytes(dir))),
         _ => None,
     }
 }

@@ -3,14 +3,12 @@
 //!
 //! A shim that begins is two processes for a moment, a runtime that makes a container is three, and only what has come
 //! into the task's control group ends with it. All of them were told a path of the task's directory, and by that they
-//! are found. Looking at every process of the machine is dear, so it is done only after a shim or a node was killed.
+//! are found.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
+use super::processes;
 use super::start::PAUSE_PID;
 
 /// The title of a process that holds a shared pid namespace, once it has given up what it was told.
@@ -38,28 +36,12 @@ pub fn end(task_dir: &Path, runtime_root: &Path) {
 fn end_present(task_dir: &Path, runtime_root: &Path) -> bool {
     let holder = std::fs::read_to_string(task_dir.join(PAUSE_PID)).ok();
     let holder = holder.and_then(|pid| pid.trim().parse::<i32>().ok());
-    let mut found = false;
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    for process in processes {
-        let pid: Option<i32> = process.file_name().to_str().and_then(|n| n.parse().ok());
-        let (Some(pid), Ok(line)) = (pid, std::fs::read(process.path().join("cmdline"))) else {
-            continue;
-        };
-        if line.is_empty() {
-            // In the middle of execve, which a runtime does twice: the next look tells what it is. One that has ended
-            // and is not reaped has no command line either, nor has the kernel's own, but those have no program.
-            found |= std::fs::read_link(process.path().join("exe")).is_ok();
-            continue;
-        }
-        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let holds = holder == Some(pid) && words.first() == Some(&PAUSE_TITLE);
-        if holds || is_of(&words, task_dir, runtime_root) {
-            found = true;
-            // Gone already is what is wanted.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-    }
-    found
+    let look = processes::kill_where(|pid, words| {
+        let holds =
+            holder == Some(pid.as_raw_nonzero().get()) && words.first() == Some(&PAUSE_TITLE);
+        holds || is_of(words, task_dir, runtime_root)
+    });
+    look.unsure || !look.found.is_empty()
 }
 
 /// Whether a command line is a shim's of the task, or that of an OCI runtime for one of its containers. A tenant's

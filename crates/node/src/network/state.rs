@@ -35,13 +35,11 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         })
 }
 
-/// Replaces the file in one step.
+/// Replaces the file in one step. Not synced: it goes with the kernel's own memory.
 pub fn store(state: &impl Serialize, path: &Path) -> Result<()> {
     let text = serde_json::to_vec(state).map_err(|error| NetworkError::State {
         path: path.to_owned(),
         reason: error.to_string(),
     })?;
-    let fresh = path.with_extension("new");
-    fs::write(&fresh, text).doing(|| format!("write {}", fresh.display()))?;
-    fs::rename(&fresh, path).doing(|| format!("replace {}", path.display()))
+    neargate_files::replace_unsynced(path, &text).doing(|| format!("write {}", path.display()))
 }

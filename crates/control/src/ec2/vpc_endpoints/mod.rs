@@ -50,14 +50,13 @@ pub async fn describe(
     let groups = all::<SecurityGroupRecord>(state, scope).await?;
     let now = state.now();
     let views = endpoints.iter().map(|e| view::of(scope, e, &groups, now));
-    // Other than elsewhere, ids and pages go together here.
-    let ids = input.vpc_endpoint_ids.filter(|ids| !ids.is_empty());
     let query = Query {
-        max_results: input.max_results.filter(|_| ids.is_none()),
-        ids,
+        ids: input.vpc_endpoint_ids,
         filters: input.filters,
+        max_results: input.max_results,
         next_token: input.next_token,
-    };
+    }
+    .of_ids_or_page();
     let (endpoints, next_token) = select(views.collect(), query)?;
     Ok(DescribeVpcEndpointsResult {
         vpc_endpoints: Some(endpoints),
